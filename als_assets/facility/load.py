@@ -1,0 +1,104 @@
+"""Reading YAML into models, so that every complaint names the file, the line and the reason, and never a secret's value.
+
+Here: the loader shared by facility files and settings files. Not here: what the models mean (``models``, ``settings``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from als_assets.errors import ConfigError
+from als_assets.facility.models import Facility
+from als_assets.facility.secrets import SecretRef, find_pasted_secret
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_facility(path: Path) -> Facility:
+    """Read and check a facility file. Relative paths in it are taken from the folder of the file.
+
+    Raises:
+        ConfigError: unreadable, not YAML, or wrong; the sentence names file, line and reason.
+    """
+    facility = load_model(path, Facility)
+    base = path.resolve().parent
+    beamlines = {name: setup.model_copy(update={"settings": base / setup.settings}) for name, setup in facility.beamlines.items()}
+    identities = {name: _absolute_secrets(identity, base) for name, identity in facility.identities.items()}
+    return facility.model_copy(update={"state_dir": base / facility.state_dir, "beamlines": beamlines, "identities": identities})
+
+
+def load_model(path: Path, model: type[M]) -> M:
+    """Read one YAML file into ``model``.
+
+    Raises:
+        ConfigError: unreadable, not YAML, holds a secret, or does not fit the model.
+    """
+    text = _read(path)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise _complaint(path, (mark.line + 1) if mark else 1, "it is not valid YAML") from error
+    if (line := find_pasted_secret(text)) is not None:
+        raise _complaint(path, line, "it looks as if a secret was written here; name a file or a variable instead")
+    if not isinstance(document, dict):
+        raise _complaint(path, 1, "it must be a table of keys")
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        # include_input=False: what was written there may be a secret
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        line = _line_of(node, first["loc"], reason)
+        raise _complaint(path, line, f"{where}: {reason}" if where else reason) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}.", next_step="Check the name and the rights of the file.") from error
+
+
+def _complaint(path: Path, line: int, reason: str) -> ConfigError:
+    return ConfigError(
+        f"{path}, line {line}: {reason}.", next_step="Correct that line, then run: als config check", file=str(path), line=line
+    )
+
+
+def _line_of(node: yaml.Node | None, loc: tuple[int | str, ...], reason: str) -> int:
+    """The line of the deepest key of ``loc`` that is in the file; checks across tables begin their text with 'a.b.c:'."""
+    if not loc and ":" in reason:
+        loc = tuple(reason.split(":")[0].split("."))
+    line = 1
+    for part in loc:
+        child = _child(node, part)
+        if child is None:
+            continue  # discriminator tags and aliases are in pydantic's path but not in the file
+        line, node = child
+    return line
+
+
+def _child(node: yaml.Node | None, part: int | str) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return key.start_mark.line + 1, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part].start_mark.line + 1, node.value[part]
+    return None
+
+
+def _absolute_secrets(identity: Any, base: Path) -> Any:
+    changes = {
+        name: value.model_copy(update={"file": base / value.file})
+        for name, value in identity
+        if isinstance(value, SecretRef) and value.file is not None
+    }
+    return identity.model_copy(update=changes)

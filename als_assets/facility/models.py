@@ -1,0 +1,278 @@
+"""The shape of a facility file: sites, locations, identities, images, services and beamlines, and how they must fit.
+
+Here: pydantic models and the checks across them (references exist, roots do not overlap). Not here: reading files
+(``load``), secrets' values (``secrets``), and what staff change from day to day (``settings``).
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from als_assets.facility.secrets import SecretRef
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused: a misspelt key must never be silently a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _absolute(path: PurePosixPath) -> PurePosixPath:
+    if not path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"'{path}' must be an absolute path without '..'")
+    return path
+
+
+def _http(url: str) -> str:
+    if url and not re.match(r"https?://[^\s]+$", url):
+        raise ValueError(f"'{url}' is not an http(s) address")
+    return url.rstrip("/")
+
+
+AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
+Url = Annotated[str, AfterValidator(_http)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class LocationClass(StrEnum):
+    """What a location is for; retention is decided by it. A ``view`` only names a root: nothing is written or deleted there."""
+
+    ACQUISITION = "acquisition"
+    STAGING = "staging"
+    ARCHIVE = "archive"
+    SCRATCH = "scratch"
+    VIEW = "view"
+
+
+class MoverKind(StrEnum):
+    GLOBUS = "globus"
+    POSIX = "posix"
+
+
+class Location(Strict):
+    """A named root on a site. ``root`` is the path inside the mover's collection, ``path_on_site`` the same folder as programs
+    on that site see it (default: the same), ``mounted`` tells that this machine sees ``path_on_site`` too. ``prefix`` is the
+    folder below the root under which datasets lie."""
+
+    site: Name
+    mover: MoverKind = MoverKind.GLOBUS
+    collection: UUID | None = None
+    root: AbsolutePath
+    path_on_site: AbsolutePath | None = None
+    mounted: bool = False
+    prefix: str = ""
+    location_class: LocationClass = Field(alias="class")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.mover is MoverKind.GLOBUS and self.collection is None:
+            raise ValueError("a location moved by globus needs 'collection', the id of its Globus collection")
+        if self.mover is MoverKind.POSIX and not self.mounted:
+            raise ValueError("a location moved by posix must be 'mounted: true' on this machine")
+        if PurePosixPath(self.prefix).is_absolute() or ".." in PurePosixPath(self.prefix).parts:
+            raise ValueError("'prefix' must be a relative folder below the root")
+        return self
+
+    @property
+    def site_root(self) -> PurePosixPath:
+        return self.path_on_site or self.root
+
+
+class GlobusIdentity(Strict):
+    kind: Literal["globus"]
+    client_id: SecretRef
+    client_secret: SecretRef
+
+
+class SfapiIdentity(Strict):
+    """A NERSC Superfacility API client: its id, and its private key as a JWK (JSON) or PEM file."""
+
+    kind: Literal["sfapi"]
+    client_id: SecretRef
+    key: SecretRef
+
+
+class ScicatIdentity(Strict):
+    kind: Literal["scicat"]
+    username: SecretRef
+    password: SecretRef
+
+
+Identity = Annotated[GlobusIdentity | SfapiIdentity | ScicatIdentity, Field(discriminator="kind")]
+
+
+class Image(Strict):
+    """A container image; a job always names it by digest, so that a result can be repeated."""
+
+    reference: Annotated[str, Field(pattern=r"^[a-z0-9./_-]+$")]
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | SecretRef
+
+
+class Container(Strict):
+    """How a site runs the reconstruction programs: in ``image`` by ``command``, or bare with ``python``."""
+
+    command: Literal["podman-hpc", "apptainer", "none"] = "none"
+    image: Name | None = None
+    python: str = "python3"
+
+    @model_validator(mode="after")
+    def _image_named(self) -> Self:
+        if (self.command == "none") != (self.image is None):
+            raise ValueError("name an 'image' together with 'command' podman-hpc or apptainer, or neither")
+        return self
+
+
+class _Compute(Strict):
+    raw: Name  # location: where ensure_replica stages the raw file
+    scratch_raw: Name | None = None  # location: where the job copies it to before it reads (None: read in place)
+    scratch: Name  # location: where products are written
+    log_dir: AbsolutePath
+    walltime_s: Annotated[int, Field(ge=60)] = 900
+    container: Container = Container()
+    environment: dict[str, str] = Field(default_factory=dict)
+
+
+class LocalCompute(_Compute):
+    kind: Literal["local"]
+
+
+class SfapiCompute(_Compute):
+    kind: Literal["sfapi"]
+    api_url: Url
+    token_url: Url
+    machine: Name = "perlmutter"
+    identity: Name
+    account: Name
+    qos: Name = "realtime"
+    constraint: Name = "cpu"
+    cpus_per_task: Annotated[int, Field(ge=1)] = 64
+    poll_s: Annotated[float, Field(gt=0)] = 10.0
+
+
+Compute = Annotated[LocalCompute | SfapiCompute, Field(discriminator="kind")]
+
+
+class Site(Strict):
+    """Where bytes and processors are. Data that must stay may only be at a site with ``on_premises``."""
+
+    title: str
+    on_premises: bool = False
+    compute: Compute | None = None
+
+
+class Globus(Strict):
+    """Addresses of Globus; empty means the real service."""
+
+    auth_url: Url = ""
+    transfer_url: Url = ""
+    web_url: Url = "https://app.globus.org"
+    mover: Name
+    pruner: Name
+    poll_s: Annotated[float, Field(gt=0)] = 5.0
+
+
+class Scicat(Strict):
+    site: Name
+    api_url: Url
+    frontend_url: Url
+    identity: Name
+    pid_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "als"
+    ingest_group: Name = "als_ingest"
+    timeout_s: Annotated[float, Field(gt=0)] = 20.0
+
+
+class BeamlineSetup(Strict):
+    """Which location plays which part for a beamline."""
+
+    acquisition: Name
+    raw: Name
+    raw_remote: Name
+    results: Name
+    settings: Path
+    watch: bool = True
+
+
+class Facility(Strict):
+    """One facility: everything a run needs to know that is not about one scan."""
+
+    name: Name
+    state_dir: Path
+    board_url: Url
+    dagster_url: Url = ""
+    sites: dict[Name, Site]
+    locations: dict[Name, Location]
+    identities: dict[Name, Identity]
+    images: dict[Name, Image] = Field(default_factory=dict)
+    globus: Globus
+    scicat: Scicat
+    beamlines: dict[Name, BeamlineSetup]
+
+    def location(self, name: str) -> Location:
+        return self.locations[name]
+
+    def site_of(self, location_name: str) -> str:
+        return self.locations[location_name].site
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        for place, name, table in self._named():
+            if name not in table:
+                known = ", ".join(sorted(table)) or "none"
+                raise ValueError(f"{place}: '{name}' is not defined (known: {known})")
+        self._kinds()
+        self._no_overlap()
+        return self
+
+    def _named(self) -> list[tuple[str, str, dict[str, object]]]:
+        sites: dict[str, object] = dict(self.sites)
+        locations: dict[str, object] = dict(self.locations)
+        identities: dict[str, object] = dict(self.identities)
+        rows: list[tuple[str, str, dict[str, object]]] = [
+            ("globus.mover", self.globus.mover, identities),
+            ("globus.pruner", self.globus.pruner, identities),
+            ("scicat.identity", self.scicat.identity, identities),
+            ("scicat.site", self.scicat.site, sites),
+        ]
+        rows += [(f"locations.{n}.site", loc.site, sites) for n, loc in self.locations.items()]
+        for n, beamline in self.beamlines.items():
+            parts = ("acquisition", "raw", "raw_remote", "results")
+            rows += [(f"beamlines.{n}.{part}", getattr(beamline, part), locations) for part in parts]
+        for n, site in self.sites.items():
+            if (c := site.compute) is None:
+                continue
+            rows += [(f"sites.{n}.compute.raw", c.raw, locations), (f"sites.{n}.compute.scratch", c.scratch, locations)]
+            rows += [(f"sites.{n}.compute.scratch_raw", c.scratch_raw, locations)] if c.scratch_raw else []
+            rows += [(f"sites.{n}.compute.container.image", c.container.image, dict(self.images))] if c.container.image else []
+            rows += [(f"sites.{n}.compute.identity", c.identity, identities)] if isinstance(c, SfapiCompute) else []
+        return rows
+
+    def _kinds(self) -> None:
+        wanted = [("globus.mover", self.globus.mover, "globus"), ("globus.pruner", self.globus.pruner, "globus")]
+        wanted.append(("scicat.identity", self.scicat.identity, "scicat"))
+        for n, site in self.sites.items():
+            if isinstance(site.compute, SfapiCompute):
+                wanted.append((f"sites.{n}.compute.identity", site.compute.identity, "sfapi"))
+        for place, name, kind in wanted:
+            if self.identities[name].kind != kind:
+                raise ValueError(f"{place}: identity '{name}' is of kind {self.identities[name].kind}, not {kind}")
+
+    def _no_overlap(self) -> None:
+        """Two roots where bytes are kept must not lie inside each other: pruning one would reach into the other."""
+        kept = [(n, loc) for n, loc in sorted(self.locations.items()) if loc.location_class is not LocationClass.VIEW]
+        for i, (a, one) in enumerate(kept):
+            for b, two in kept[i + 1 :]:
+                same_collection = one.collection is not None and one.collection == two.collection
+                if same_collection and _nested(one.root / one.prefix, two.root / two.prefix):
+                    raise ValueError(f"locations.{b}: its root {two.root} overlaps that of '{a}' ({one.root})")
+                if one.site == two.site and _nested(one.site_root / one.prefix, two.site_root / two.prefix):
+                    raise ValueError(f"locations.{b}: its folder {two.site_root} overlaps that of '{a}' ({one.site_root})")
+
+
+def _nested(a: PurePosixPath, b: PurePosixPath) -> bool:
+    return a.is_relative_to(b) or b.is_relative_to(a)

@@ -1,0 +1,143 @@
+"""The order in which the record and a remote act go: intent, lease, look, act, follow, prove, close.
+
+Here: the one loop that transfers, deletions and jobs share, so that a process killed at any line leaves what the next one needs
+to carry on. Not here: what a particular act sends or how it proves its success; that is an ``Act``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+from als_assets.errors import AlsError, HeldElsewhere, ServiceUnreachable
+from als_assets.ledger.models import Operation
+from als_assets.ledger.states import OPEN_OPERATIONS, OperationKind, OperationState
+from als_assets.ledger.store import Ledger
+
+# A service may be down for maintenance while the remote work goes on: only then does waiting become a failure of the step.
+PATIENCE = timedelta(minutes=30)
+
+
+def _silent(_sentence: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: the run that holds leases, how it waits, and where its progress goes.
+
+    ``may_take_over(run)`` tells whether another holder is provably out of the way; ``wait(seconds)`` sleeps (a signal may break
+    it); ``tell(sentence)`` shows progress to staff.
+    """
+
+    run_id: str
+    may_take_over: Callable[[str], bool]
+    wait: Callable[[float], None] = time.sleep
+    tell: Callable[[str], None] = _silent
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A remote act is over. ``error`` is what the step raises (None: success)."""
+
+    state: OperationState
+    why: str
+    outcome: dict[str, Any] = field(default_factory=dict)
+    error: AlsError | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """A remote act goes on; ``sentence`` says how far it is."""
+
+    sentence: str
+
+
+class Act(Protocol):
+    """One remote act. ``submit`` looks before it acts, because an earlier process may have come further than the record says;
+    ``poll`` raises only when nothing can be said about the act (it then stays open), and returns ``Ended`` otherwise."""
+
+    key: str
+    kind: OperationKind
+    dataset_key: str
+    replica_id: int | None
+
+    @property
+    def poll_s(self) -> float: ...
+
+    def request(self) -> dict[str, Any]: ...
+
+    def submit(self, operation: Operation) -> dict[str, Any]: ...
+
+    def poll(self, operation: Operation) -> Running | Ended: ...
+
+
+def carry_out(ledger: Ledger, actor: Actor, act: Act) -> Operation:
+    """Do the act exactly once and follow it to its end. Returns the closed operation.
+
+    Raises:
+        LeaseLost: another run took over; leave quietly.
+        AlsError: what the act found (``Ended.error``), or that nothing could be learnt for ``PATIENCE``.
+    """
+    operation = ledger.operations.begin(act.key, act.kind, act.dataset_key, act.request(), act.replica_id)
+    taken = _take_or_follow(ledger, actor, operation, act.poll_s)
+    if taken.state not in OPEN_OPERATIONS:  # the run that we followed closed it
+        return _closed_by_another(taken)
+    if taken.state is OperationState.INTENT:
+        ledger.operations.require_lease(taken)
+        taken = ledger.operations.submitted(taken, **act.submit(taken))
+    ended = _follow(ledger, actor, act, taken)
+    closed = ledger.operations.finish(taken, ended.state, why=ended.why, outcome=ended.outcome)
+    if ended.error is not None:
+        raise ended.error
+    return closed
+
+
+def _take_or_follow(ledger: Ledger, actor: Actor, operation: Operation, poll_s: float) -> Operation:
+    told = False
+    while True:
+        try:
+            return ledger.operations.take(operation.id, actor.run_id, actor.may_take_over)
+        except HeldElsewhere as held:
+            if not told:
+                actor.tell(f"{held.sentence} Following it.")
+                told = True
+        actor.wait(poll_s)
+        operation = ledger.operations.get(operation.id)
+        if operation.state not in OPEN_OPERATIONS:
+            return operation
+
+
+def _closed_by_another(operation: Operation) -> Operation:
+    if operation.state is OperationState.SUCCEEDED:
+        return operation
+    raise AlsError(
+        f"The run {operation.holder} that did this ended as {operation.state}: {operation.outcome.get('sentence', 'no reason')}",
+        next_step="Look at that run; then re-execute this one from failure.",
+        operation=operation.key,
+    )
+
+
+def _follow(ledger: Ledger, actor: Actor, act: Act, operation: Operation) -> Ended:
+    unreachable_since = None
+    last = ""
+    while True:
+        ledger.operations.require_lease(operation)
+        try:
+            now = act.poll(operation)
+            unreachable_since = None
+        except ServiceUnreachable as error:
+            # Says nothing about the act itself: it may well be finishing.
+            unreachable_since = unreachable_since or ledger.clock()
+            if ledger.clock() - unreachable_since > PATIENCE:
+                raise
+            now = Running(error.sentence)
+        if isinstance(now, Ended):
+            return now
+        if now.sentence != last:
+            actor.tell(now.sentence)
+            last = now.sentence
+        actor.wait(act.poll_s)

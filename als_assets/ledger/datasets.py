@@ -1,0 +1,124 @@
+"""Datasets in the record: admission (once), release for export, start and retirement.
+
+Here: the rows of scans. Not here: whether a file is fit to be a dataset (``beamlines``) or what is launched for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from als_assets.errors import DatasetUnknown
+from als_assets.ledger.audit import AuditTrail
+from als_assets.ledger.database import reading, writing
+from als_assets.ledger.models import Dataset, Replica
+from als_assets.ledger.states import ReplicaState
+
+
+@dataclass(frozen=True)
+class NewDataset:
+    """What is known of a scan when it is admitted. ``source_path`` is its path below the location's prefix."""
+
+    key: str
+    beamline: str
+    folder: str
+    file_name: str
+    proposal: str | None
+    size_bytes: int
+    acquired_at: datetime | None
+    may_leave: bool
+    release_reason: str
+    source_location: str
+    source_path: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Datasets:
+    def __init__(self, engine: sa.Engine, audit: AuditTrail, clock: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._audit = audit
+        self._clock = clock
+
+    def admit(self, new: NewDataset) -> Dataset:
+        """Record a new scan together with its first copy, the file at acquisition. The same file again returns the row that is
+        there: admission happens once, however often it is asked for."""
+        with writing(self._engine) as session:
+            known = session.scalar(_same_file(new))
+            if known is not None:
+                return known
+            columns = {k: v for k, v in vars(new).items() if k not in ("source_location", "source_path")}
+            row = Dataset(**columns, admitted_at=self._clock())
+            copy = Replica(dataset_key=new.key, product="raw", variant="", location=new.source_location, path=new.source_path)
+            copy.state, copy.size_bytes, copy.files = ReplicaState.VERIFIED, new.size_bytes, 1
+            copy.evidence = {"how": "complete when it was admitted: its frames were counted", "size_bytes": new.size_bytes}
+            copy.created_at = copy.verified_at = copy.changed_at = row.admitted_at
+            session.add(row)
+            session.flush()
+            session.add(copy)
+            why = f"new scan {new.folder}/{new.file_name}; {new.release_reason}"
+            self._audit.add(session, f"dataset {new.key}", dataset_key=new.key, after="admitted", why=why)
+        return row
+
+    def by_file(self, beamline: str, folder: str, file_name: str) -> Dataset | None:
+        with reading(self._engine) as session:
+            query = sa.select(Dataset).filter_by(beamline=beamline, folder=folder, file_name=file_name)
+            return session.scalar(query)
+
+    def find(self, key: str) -> Dataset | None:
+        with reading(self._engine) as session:
+            return session.get(Dataset, key)
+
+    def get(self, key: str) -> Dataset:
+        """Raises DatasetUnknown."""
+        row = self.find(key)
+        if row is None:
+            raise DatasetUnknown(
+                f"No scan with the key '{key}' is known.", next_step="Look for it with: als scan list, or announce its file."
+            )
+        return row
+
+    def list(self, *, beamline: str | None = None, limit: int = 200, newest_first: bool = True) -> Sequence[Dataset]:
+        with reading(self._engine) as session:
+            query = sa.select(Dataset)
+            if beamline is not None:
+                query = query.where(Dataset.beamline == beamline)
+            order = Dataset.admitted_at.desc() if newest_first else Dataset.admitted_at
+            return session.scalars(query.order_by(order, Dataset.key).limit(limit)).all()
+
+    def not_started(self, beamline: str, limit: int) -> Sequence[Dataset]:
+        """Admitted scans for which no run has begun, oldest first."""
+        with reading(self._engine) as session:
+            query = sa.select(Dataset).where(Dataset.beamline == beamline, Dataset.started_at.is_(None))
+            return session.scalars(query.order_by(Dataset.admitted_at).limit(limit)).all()
+
+    def mark_started(self, key: str, run_id: str) -> None:
+        with writing(self._engine) as session:
+            row = session.get_one(Dataset, key)
+            if row.started_at is None:
+                row.started_at = self._clock()
+                self._audit.add(session, f"dataset {key}", dataset_key=key, after="started", why=f"run {run_id} began")
+
+    def set_release(self, key: str, *, may_leave: bool, reason: str, who: str | None = None) -> None:
+        """Flag a scan as staying at the ALS, or release it. Raises DatasetUnknown."""
+        before = self.get(key)
+        with writing(self._engine) as session:
+            row = session.get_one(Dataset, key)
+            row.may_leave, row.release_reason = may_leave, reason
+            words = {True: "may leave", False: "stays"}
+            self._audit.add(
+                session,
+                f"dataset {key}",
+                dataset_key=key,
+                before=words[before.may_leave],
+                after=words[may_leave],
+                why=reason,
+                who=who,
+            )
+
+
+def _same_file(new: NewDataset) -> sa.Select[tuple[Dataset]]:
+    return sa.select(Dataset).filter_by(beamline=new.beamline, folder=new.folder, file_name=new.file_name)

@@ -1,0 +1,97 @@
+"""Copies in the record: expecting one, moving it from state to state with evidence, and finding them.
+
+Here: rows of replicas under the table of ``states``. Not here: looking at the bytes (``transfer``) or choosing what to delete
+(``retention``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from als_assets.ledger.audit import AuditTrail
+from als_assets.ledger.database import reading, writing
+from als_assets.ledger.manifest import Manifest
+from als_assets.ledger.models import Replica
+from als_assets.ledger.states import ReplicaState, check_replica_move
+
+S = ReplicaState
+
+
+class Replicas:
+    def __init__(self, engine: sa.Engine, audit: AuditTrail, clock: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._audit = audit
+        self._clock = clock
+
+    def expect(self, dataset_key: str, product: str, location: str, path: str, variant: str = "") -> Replica:
+        """The copy that must exist at this place: the row that is there, or a new one in state EXPECTED. One that was deleted
+        or lost is expected again."""
+        with writing(self._engine) as session:
+            row = session.scalar(sa.select(Replica).filter_by(location=location, path=path))
+            if row is None:
+                row = Replica(dataset_key=dataset_key, product=product, variant=variant, location=location, path=path)
+                row.state, row.created_at, row.changed_at = S.EXPECTED, self._clock(), self._clock()
+                row.evidence = {}
+                session.add(row)
+                self._audit.add(session, row.name, dataset_key=dataset_key, after=S.EXPECTED, why="it shall exist")
+            elif row.state in (S.DELETED, S.LOST):
+                self._move(session, row, S.EXPECTED, why="it is wanted again")
+        return row
+
+    def move(self, replica_id: int, state: ReplicaState, *, why: str, evidence: dict[str, Any] | None = None) -> Replica:
+        """Change the state. Raises IllegalTransition."""
+        with writing(self._engine) as session:
+            row = session.get_one(Replica, replica_id)
+            if row.state is not state:
+                self._move(session, row, state, why=why, evidence=evidence)
+        return row
+
+    def verified(self, replica_id: int, manifest: Manifest, *, why: str, evidence: dict[str, Any], sha256: str | None = None) -> Replica:
+        """The proof succeeded: store manifest, sum and evidence, and the time. Repeating it renews the proof."""
+        with writing(self._engine) as session:
+            row = session.get_one(Replica, replica_id)
+            if row.state is not S.VERIFIED:
+                self._move(session, row, S.VERIFIED, why=why, evidence=evidence)
+            row.packed_manifest, row.size_bytes, row.files = manifest.pack(), manifest.size_bytes, manifest.files
+            row.sha256 = sha256 or row.sha256
+            row.verified_at, row.evidence = self._clock(), evidence
+        return row
+
+    def _move(self, session: Session, row: Replica, state: ReplicaState, *, why: str, evidence: dict[str, Any] | None = None) -> None:
+        check_replica_move(row.name, row.state, state)
+        before, row.state, row.changed_at = row.state, state, self._clock()
+        if state is not S.VERIFIED and evidence is not None:
+            row.evidence = evidence
+        self._audit.add(session, row.name, dataset_key=row.dataset_key, before=before, after=state, why=why, evidence=evidence)
+
+    def get(self, replica_id: int) -> Replica:
+        with reading(self._engine) as session:
+            return session.get_one(Replica, replica_id)
+
+    def at(self, location: str, path: str) -> Replica | None:
+        with reading(self._engine) as session:
+            return session.scalar(sa.select(Replica).filter_by(location=location, path=path))
+
+    def of(
+        self,
+        dataset_key: str,
+        *,
+        product: str | None = None,
+        variant: str | None = None,
+        location: str | None = None,
+        state: ReplicaState | None = None,
+    ) -> Sequence[Replica]:
+        """Copies of a dataset, the most recently verified first."""
+        wanted = {"product": product, "variant": variant, "location": location, "state": state}
+        with reading(self._engine) as session:
+            query = sa.select(Replica).filter_by(dataset_key=dataset_key, **{k: v for k, v in wanted.items() if v is not None})
+            return session.scalars(query.order_by(Replica.verified_at.desc().nulls_last(), Replica.id)).all()
+
+    def in_state(self, *states: ReplicaState) -> Sequence[Replica]:
+        with reading(self._engine) as session:
+            return session.scalars(sa.select(Replica).where(Replica.state.in_(states)).order_by(Replica.id)).all()

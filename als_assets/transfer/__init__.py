@@ -1,0 +1,10 @@
+"""Moving and deleting bytes, with proof.
+
+Here: the Mover protocol and its two kinds, the verification of what arrived, and ``ensure_replica``. Not here: which copies
+should exist (``defs``) and which may go (``retention``).
+"""
+
+from als_assets.transfer.ensure import Receipt, TransferService
+from als_assets.transfer.mover import Mover, TaskState, TaskView
+
+__all__ = ["Mover", "Receipt", "TaskState", "TaskView", "TransferService"]

@@ -1,0 +1,150 @@
+"""The mover over Globus Transfer: one task per intent, checksums always on, every state mapped on purpose.
+
+Here: requests and the reading of answers. Not here: waiting and the record (``ensure``), and the meaning of task states
+(``globus_states``). Source: Globus Transfer API, https://docs.globus.org/api/transfer/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import globus_sdk
+from globus_sdk import DeleteData, TransferData
+
+from als_assets.errors import TransferFailed
+from als_assets.facility.models import Globus
+from als_assets.facility.policy import ExportGate
+from als_assets.transfer.globus_client import GlobusClient
+from als_assets.transfer.globus_states import view_of
+from als_assets.transfer.mover import DeleteRequest, Place, TaskState, TaskView, TransferRequest
+
+
+class GlobusMover:
+    """Copies and deletes through Globus with one service identity.
+
+    The submission id is fetched first and stored by the caller; posting the same document with it again is answered with the
+    same task (``Duplicate``), so an answer that was lost costs nothing.
+    """
+
+    def __init__(self, client: GlobusClient, gate: ExportGate, globus: Globus) -> None:
+        self._client = client
+        self._gate = gate
+        self._web = globus.web_url
+        self.poll_s = globus.poll_s
+
+    def prepare(self) -> dict[str, Any]:
+        with self._client.translated("asking for a submission id") as transfer:
+            return {"submission_id": transfer.get_submission_id()["value"]}
+
+    def start_transfer(self, request: TransferRequest, prepared: Mapping[str, Any]) -> dict[str, Any]:
+        """Raises ExportRefused before anything is sent."""
+        self._gate.require(request.dataset_key, request.destination.location.site)
+        source, destination = request.source, request.destination
+        document = TransferData(
+            str(source.location.collection),
+            str(destination.location.collection),
+            label=_label(request.label),
+            submission_id=prepared["submission_id"],
+            sync_level="checksum",
+            verify_checksum=True,
+            preserve_timestamp=True,
+            fail_on_quota_errors=True,
+            skip_source_errors=False,
+            notify_on_succeeded=False,
+            notify_on_failed=False,
+            notify_on_inactive=False,
+        )
+        document.add_item(source.mover_path, destination.mover_path, **_item_options(request))
+        if request.is_directory:
+            document.add_filter_rule("*.partial", method="exclude")
+        with self._client.translated(f"submitting the transfer of {request.dataset_key}") as transfer:
+            answer = transfer.submit_transfer(document)
+        return {"task_id": answer["task_id"], "code": answer["code"]}
+
+    def start_delete(self, request: DeleteRequest, prepared: Mapping[str, Any]) -> dict[str, Any]:
+        document = DeleteData(
+            str(request.place.location.collection),
+            label=_label(request.label),
+            submission_id=prepared["submission_id"],
+            recursive=request.is_directory,
+            ignore_missing=False,
+            notify_on_succeeded=False,
+            notify_on_failed=False,
+            notify_on_inactive=False,
+        )
+        document.add_item(request.place.mover_path)
+        with self._client.translated(f"submitting the deletion of {request.place.mover_path}") as transfer:
+            answer = transfer.submit_delete(document)
+        return {"task_id": answer["task_id"], "code": answer["code"]}
+
+    def look(self, handle: Mapping[str, Any]) -> TaskView:
+        task_id = handle["task_id"]
+        with self._client.translated(f"looking at task {task_id}") as transfer:
+            task = transfer.get_task(task_id).data
+            view = view_of(task, link=f"{self._web}/activity/{task_id}")
+            if view.state in (TaskState.QUEUED, TaskState.ACTIVE, TaskState.SUCCEEDED):
+                return view
+            events = [_event(e) for e in transfer.task_event_list(task_id, limit=5)["DATA"]]
+        return TaskView(view.state, view.sentence, {**view.facts, "events": events}, view.link)
+
+    def cancel(self, handle: Mapping[str, Any]) -> None:
+        """Ask Globus to stop the task, and believe it only when Globus says that it is over."""
+        with self._client.translated(f"cancelling task {handle['task_id']}") as transfer:
+            transfer.cancel_task(handle["task_id"])
+
+    def listing(self, place: Place) -> dict[str, int] | None:
+        with self._client.translated(f"looking at {place.mover_path} at {place.location_name}") as transfer:
+            found = self._stat(transfer, place)
+            if found is None:
+                return None
+            if found["type"] != "dir":
+                return {"": int(found["size"])}
+            return self._walk(transfer, str(place.location.collection), place.mover_path)
+
+    def _stat(self, transfer: globus_sdk.TransferClient, place: Place) -> dict[str, Any] | None:
+        try:
+            return dict(transfer.operation_stat(str(place.location.collection), place.mover_path).data)
+        except globus_sdk.TransferAPIError as error:
+            if error.http_status == 404:
+                return None
+            raise
+
+    def _walk(self, transfer: globus_sdk.TransferClient, collection: str, root: str) -> dict[str, int]:
+        """There is no recursive listing in the API: one request per folder."""
+        files: dict[str, int] = {}
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            path = f"{root}/{folder}" if folder else root
+            for entry in transfer.operation_ls(collection, path, show_hidden=True):
+                name = f"{folder}/{entry['name']}" if folder else entry["name"]
+                if entry["type"] == "dir":
+                    folders.append(name)
+                elif entry["type"] == "file":
+                    files[name] = int(entry["size"])
+                else:
+                    raise TransferFailed(
+                        f"{path}/{entry['name']} is neither a file nor a folder but '{entry['type']}'.",
+                        next_step="Remove it at that place; results hold plain files only.",
+                    )
+        return files
+
+
+def _item_options(request: TransferRequest) -> dict[str, Any]:
+    if request.is_directory:
+        return {"recursive": True}
+    if request.sha256:
+        return {"external_checksum": request.sha256, "checksum_algorithm": "SHA256"}
+    return {}
+
+
+def _label(text: str) -> str:
+    """Globus allows 128 characters, one line, no blanks at the ends; letters outside ASCII show badly in its mails."""
+    plain = "".join(c if c.isascii() and c.isprintable() else "_" for c in text)
+    return plain[:128].strip()
+
+
+def _event(event: Mapping[str, Any]) -> str:
+    details = str(event.get("details") or "")[:300]
+    return f"{event.get('time')} {event.get('code')}: {event.get('description')} {details}".strip()
