@@ -6,6 +6,7 @@ the settings that staff edit. Not here: network requests, state, anything of one
 
 from als_assets.facility.load import load_facility
 from als_assets.facility.models import Facility, Location, Site
+from als_assets.facility.places import Place
 from als_assets.facility.policy import ExportGate, Release
 
-__all__ = ["ExportGate", "Facility", "Location", "Release", "Site", "load_facility"]
+__all__ = ["ExportGate", "Facility", "Location", "Place", "Release", "Site", "load_facility"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from als_assets.errors import AlsError, HeldElsewhere, ServiceUnreachable
@@ -60,10 +60,17 @@ class Act(Protocol):
     """One remote act. ``submit`` looks before it acts, because an earlier process may have come further than the record says;
     ``poll`` raises only when nothing can be said about the act (it then stays open), and returns ``Ended`` otherwise."""
 
-    key: str
-    kind: OperationKind
-    dataset_key: str
-    replica_id: int | None
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def kind(self) -> OperationKind: ...
+
+    @property
+    def dataset_key(self) -> str: ...
+
+    @property
+    def replica_id(self) -> int | None: ...
 
     @property
     def poll_s(self) -> float: ...
@@ -75,13 +82,19 @@ class Act(Protocol):
     def poll(self, operation: Operation) -> Running | Ended: ...
 
 
-def carry_out(ledger: Ledger, actor: Actor, act: Act) -> Operation:
+def carry_out(ledger: Ledger, actor: Actor, act: Act, *, wanted_since: datetime) -> Operation:
     """Do the act exactly once and follow it to its end. Returns the closed operation.
+
+    ``wanted_since``: an act that succeeded after that moment is the one that is wanted; its process was killed before it could
+    tell, and nothing is done again.
 
     Raises:
         LeaseLost: another run took over; leave quietly.
         AlsError: what the act found (``Ended.error``), or that nothing could be learnt for ``PATIENCE``.
     """
+    last = ledger.operations.last(act.key)
+    if last is not None and last.state is OperationState.SUCCEEDED and last.created_at >= wanted_since:
+        return last
     operation = ledger.operations.begin(act.key, act.kind, act.dataset_key, act.request(), act.replica_id)
     taken = _take_or_follow(ledger, actor, operation, act.poll_s)
     if taken.state not in OPEN_OPERATIONS:  # the run that we followed closed it
@@ -139,5 +152,6 @@ def _follow(ledger: Ledger, actor: Actor, act: Act, operation: Operation) -> End
             return now
         if now.sentence != last:
             actor.tell(now.sentence)
+            operation = ledger.operations.annotate(operation, progress=now.sentence)
             last = now.sentence
         actor.wait(act.poll_s)

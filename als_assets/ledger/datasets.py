@@ -68,6 +68,12 @@ class Datasets:
             query = sa.select(Dataset).filter_by(beamline=beamline, folder=folder, file_name=file_name)
             return session.scalar(query)
 
+    def files(self, beamline: str) -> set[tuple[str, str]]:
+        """(folder, file name) of every dataset of a beamline: what the walk over the watched folder may skip."""
+        with reading(self._engine) as session:
+            rows = session.execute(sa.select(Dataset.folder, Dataset.file_name).filter_by(beamline=beamline))
+            return {(folder, name) for folder, name in rows}
+
     def find(self, key: str) -> Dataset | None:
         with reading(self._engine) as session:
             return session.get(Dataset, key)

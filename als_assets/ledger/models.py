@@ -103,6 +103,7 @@ class Replica(Base):
     created_at: Mapped[datetime]
     verified_at: Mapped[datetime | None]
     changed_at: Mapped[datetime]
+    prune_announced_at: Mapped[datetime | None]
     __table_args__ = (UniqueConstraint("location", "path"),)
 
     @property
@@ -170,7 +171,6 @@ class Worker(Base):
     pid: Mapped[int]
     pid_started: Mapped[int]
     heartbeat_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]
 
 
 class Sighting(Base):

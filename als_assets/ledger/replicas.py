@@ -65,9 +65,17 @@ class Replicas:
     def _move(self, session: Session, row: Replica, state: ReplicaState, *, why: str, evidence: dict[str, Any] | None = None) -> None:
         check_replica_move(row.name, row.state, state)
         before, row.state, row.changed_at = row.state, state, self._clock()
+        row.prune_announced_at = None
         if state is not S.VERIFIED and evidence is not None:
             row.evidence = evidence
         self._audit.add(session, row.name, dataset_key=row.dataset_key, before=before, after=state, why=why, evidence=evidence)
+
+    def announce_pruning(self, replica_id: int, why: str) -> None:
+        """First phase of a deletion: from now on everybody can see that the copy will go, and hold it."""
+        with writing(self._engine) as session:
+            row = session.get_one(Replica, replica_id)
+            row.prune_announced_at = self._clock()
+            self._audit.add(session, row.name, dataset_key=row.dataset_key, after="pruning announced", why=why)
 
     def get(self, replica_id: int) -> Replica:
         with reading(self._engine) as session:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +23,6 @@ SILENCE = timedelta(minutes=10)
 
 class Life(StrEnum):
     ALIVE = "alive"
-    ENDED = "ended"
     GONE = "gone"
     UNKNOWN = "unknown"
 
@@ -52,7 +51,7 @@ class Workers:
         """This process works on the run."""
         pid = os.getpid()
         row = Worker(run_id=run_id, dataset_key=dataset_key, host=socket.gethostname(), boot_id=boot_id(), pid=pid)
-        row.pid_started, row.heartbeat_at, row.ended_at = process_started(pid) or 0, self._clock(), None
+        row.pid_started, row.heartbeat_at = process_started(pid) or 0, self._clock()
         with writing(self._engine) as session:
             session.merge(row)
 
@@ -60,25 +59,15 @@ class Workers:
         with writing(self._engine) as session:
             session.execute(sa.update(Worker).filter_by(run_id=run_id).values(heartbeat_at=self._clock()))
 
-    def end(self, run_id: str) -> None:
-        with writing(self._engine) as session:
-            session.execute(sa.update(Worker).filter_by(run_id=run_id).values(ended_at=self._clock()))
-
     def find(self, run_id: str) -> Worker | None:
         with reading(self._engine) as session:
             return session.get(Worker, run_id)
 
-    def not_ended(self) -> Sequence[Worker]:
-        with reading(self._engine) as session:
-            return session.scalars(sa.select(Worker).where(Worker.ended_at.is_(None)).order_by(Worker.run_id)).all()
-
     def life_of(self, run_id: str) -> Life:
-        """ALIVE, ENDED (it said so), GONE (provably, or silent for long), UNKNOWN (never registered)."""
+        """ALIVE, GONE (provably, or silent for long), UNKNOWN (never registered)."""
         row = self.find(run_id)
         if row is None:
             return Life.UNKNOWN
-        if row.ended_at is not None:
-            return Life.ENDED
         if row.host == socket.gethostname():
             same_process = row.boot_id == boot_id() and process_started(row.pid) == row.pid_started
             return Life.ALIVE if same_process else Life.GONE

@@ -13,10 +13,11 @@ from typing import Any
 from als_assets.errors import CopyMismatch, NoVerifiedSource, TransferFailed
 from als_assets.facility import ExportGate, Facility
 from als_assets.facility.models import LocationClass, MoverKind
-from als_assets.ledger import Ledger, Manifest, Operation, OperationKind, OperationState, Replica, ReplicaState
+from als_assets.facility.places import Place
+from als_assets.ledger import Ledger, Manifest, Operation, OperationKind, Replica, ReplicaState
 from als_assets.ledger.acting import Actor, carry_out
 from als_assets.transfer.acts import DeleteAct, TransferAct
-from als_assets.transfer.mover import DeleteRequest, Mover, Place, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, Mover, TransferRequest
 from als_assets.transfer.posix import sha256_of
 
 # Where to copy from, best first: what is meant to be read before what the detector writes to.
@@ -70,12 +71,6 @@ class TransferService:
         begun = self._ledger.operations.open_with(_transfer_key(target))
         return None if begun is None else self._ledger.replicas.at(begun.request["from"]["location"], begun.request["from"]["path"])
 
-    def _ended_unnoticed(self, target: Replica) -> Operation | None:
-        """The operation that proved this copy, if its process was killed between closing it and marking the replica."""
-        last = self._ledger.operations.last(_transfer_key(target))
-        belongs = last is not None and target.state is ReplicaState.COPYING and last.created_at >= target.changed_at
-        return last if belongs and last is not None and last.state is OperationState.SUCCEEDED else None
-
     def look_again(self, replica: Replica) -> bool:
         """Compare a verified replica with its manifest once more; one that disagrees becomes SUSPECT."""
         return self._still_there(replica)
@@ -123,10 +118,9 @@ class TransferService:
         mover = self._mover_between(request.source, request.destination)
         act = TransferAct(self._ledger, mover, request, manifest, _transfer_key(target), target.dataset_key, target.id)
         act.check = self._hash_check(request, source)
-        if target.state is not ReplicaState.COPYING:
-            self._ledger.replicas.move(target.id, ReplicaState.COPYING, why=f"copying from {source.location}")
+        target = self._ledger.replicas.move(target.id, ReplicaState.COPYING, why=f"copying from {source.location}")
         try:
-            operation = self._ended_unnoticed(target) or carry_out(self._ledger, actor, act)
+            operation = carry_out(self._ledger, actor, act, wanted_since=target.changed_at)
         except (TransferFailed, CopyMismatch) as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)
             raise
@@ -196,7 +190,7 @@ class TransferService:
         key = f"delete:{replica.location}:{replica.path}"
         mover = self._mover_at(place, deleting=True)
         act = DeleteAct(self._ledger, mover, request, key, replica.dataset_key, replica.id, proof)
-        operation = carry_out(self._ledger, actor, act)
+        operation = carry_out(self._ledger, actor, act, wanted_since=replica.changed_at)
         evidence = {**replica.evidence, "deleted_by": operation.key, "proof": proof, "link": operation.outcome.get("link", "")}
         return self._ledger.replicas.move(replica.id, ReplicaState.DELETED, why="pruned by policy", evidence=evidence)
 

@@ -14,10 +14,11 @@ from globus_sdk import DeleteData, TransferData
 
 from als_assets.errors import TransferFailed
 from als_assets.facility.models import Globus
+from als_assets.facility.places import Place
 from als_assets.facility.policy import ExportGate
 from als_assets.transfer.globus_client import GlobusClient
 from als_assets.transfer.globus_states import view_of
-from als_assets.transfer.mover import DeleteRequest, Place, TaskState, TaskView, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, TaskState, TaskView, TransferRequest
 
 
 class GlobusMover:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from als_assets.errors import PathOutsideLocation, TransferDamaged, TransferFailed
+from als_assets.facility.places import Place
 from als_assets.facility.policy import ExportGate
-from als_assets.transfer.mover import DeleteRequest, Place, TaskState, TaskView, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, TaskState, TaskView, TransferRequest
 
 _BLOCK_BYTES = 1 << 22
 

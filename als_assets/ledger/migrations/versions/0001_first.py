@@ -71,7 +71,6 @@ def upgrade() -> None:
         sa.Column("pid", INT64, nullable=False),
         sa.Column("pid_started", INT64, nullable=False),
         sa.Column("heartbeat_at", MOMENT, nullable=False),
-        sa.Column("ended_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("run_id"),
     )
     op.create_table(
@@ -109,6 +108,7 @@ def upgrade() -> None:
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("verified_at", MOMENT, nullable=True),
         sa.Column("changed_at", MOMENT, nullable=False),
+        sa.Column("prune_announced_at", MOMENT, nullable=True),
         sa.ForeignKeyConstraint(
             ["dataset_key"],
             ["datasets.key"],

@@ -1,0 +1,32 @@
+# One line each. ARGS goes to the command, for instance: make demo ARGS=--exit
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_NO_CACHE_DIR := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check docs bench clean
+
+.venv/.product: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv && $(BIN)/pip install -q -c constraints.txt -e . && touch $@
+
+.venv/.test: .venv/.product
+	$(BIN)/pip install -q -c constraints.txt -e '.[test]' && touch $@
+
+demo: .venv/.product
+	$(BIN)/als demo $(ARGS)
+
+test: .venv/.test
+	bash tests/browser-setup.sh && $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+check: .venv/.test
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+docs: .venv/.test
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]' && $(BIN)/mkdocs build --strict
+
+bench: .venv/.test
+	for b in benchmarks/*/bench_*.py; do $(BIN)/python $$b || exit 1; done
+
+clean:
+	rm -rf .venv .als .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis site als_assets.egg-info

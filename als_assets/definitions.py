@@ -1,0 +1,40 @@
+"""The code location: ``build_defs(facility_file)`` for tests and ``defs`` for Dagster.
+
+Here: collecting definitions. Not here: any definition. The facility file is named by the variable ALS_FACILITY.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from als_assets.defs import health, retention
+from als_assets.defs.bl832 import catalogue, jobs, raw, reconstruction, sensors
+from als_assets.defs.resources import PlatformResource
+from als_assets.platform import facility_file
+
+
+def build_defs(facility: Path) -> dg.Definitions:
+    """All definitions for one facility."""
+    return dg.Definitions(
+        assets=[
+            raw.raw_on_spot832,
+            raw.raw_on_data832,
+            raw.raw_on_nersc,
+            raw.preview,
+            catalogue.scicat_record,
+            reconstruction.recon_tiff,
+            reconstruction.recon_zarr,
+            reconstruction.recon_on_data832,
+            catalogue.scicat_recon_record,
+            retention.deletion_plan,
+        ],
+        jobs=[jobs.scan_job, retention.prune_job, retention.plan_job],
+        sensors=[sensors.new_scans, health.watchdog, health.reaper],
+        schedules=[retention.prune_nightly, retention.plan_hourly],
+        resources={"platform": PlatformResource(facility_file=str(facility))},
+    )
+
+
+defs = build_defs(facility_file())

@@ -1,0 +1,73 @@
+"""Health of runs: the watchdog that notices dead ones, and the reaper that cancels what a terminated run left behind.
+
+Here: two sensors. Not here: leases (``ledger.workers``). Dagster never notices that a host lost power: such a run stays STARTED for
+ever and nothing retries it. Reporting it failed hands it to Dagster's own run retries, which re-execute it from failure.
+"""
+
+# Dagster reads annotations at definition time: no "from __future__ import annotations" here.
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from als_assets.defs.resources import PlatformResource
+from als_assets.defs.steps import cancel_work_of
+from als_assets.errors import AlsError
+from als_assets.ledger.workers import Life
+from als_assets.platform import Platform
+
+_LIVE = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+# A run process takes seconds to come to its first step; one that has not after this long never will.
+BEGIN_LIMIT = timedelta(minutes=5)
+
+
+@dg.sensor(
+    name="watchdog",
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Reports runs failed whose process is gone (power cut, kill), so that they are retried.",
+)
+def watchdog(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SkipReason:
+    dead = 0
+    for record in context.instance.get_run_records(dg.RunsFilter(statuses=_LIVE), limit=500):
+        run = record.dagster_run
+        life = platform.platform.ledger.workers.life_of(run.run_id)
+        began = datetime.fromtimestamp(record.start_time or record.create_timestamp.timestamp(), UTC)
+        never_began = life is Life.UNKNOWN and datetime.now(UTC) - began > BEGIN_LIMIT
+        if life is Life.GONE or never_began:
+            dead += 1
+            _bury(context, run)
+    return dg.SkipReason(f"{dead} run(s) found dead." if dead else "All runs are alive.")
+
+
+def _bury(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> None:
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        context.instance.report_run_canceled(run, message="Its process was gone before it could say that it stopped.")
+        return
+    context.instance.report_run_failed(run, message="Its process is gone (power cut, restart or kill). It is retried from failure.")
+    context.log.warning(f"Run {run.run_id} was reported failed: its process is gone.")
+
+
+@dg.sensor(
+    name="reaper",
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Cancels remote work that a terminated run left behind because its process never heard of the termination.",
+)
+def reaper(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SkipReason:
+    parts = platform.platform
+    holders = {o.holder for o in parts.ledger.operations.open_ones() if o.holder}
+    reaped = 0
+    for holder in holders:
+        run = context.instance.get_run_by_id(holder)
+        if run is not None and run.status is dg.DagsterRunStatus.CANCELED:
+            reaped += _reap(context, parts, holder)
+    return dg.SkipReason(f"Cancelled what {reaped} terminated run(s) left behind." if reaped else "Nothing was left behind.")
+
+
+def _reap(context: dg.SensorEvaluationContext, parts: Platform, holder: str) -> int:
+    try:
+        cancel_work_of(parts, holder, context.log.info)
+    except AlsError as error:
+        context.log.warning(f"Not cancelled yet: {error.sentence} {error.next_step}")
+        return 0
+    return 1

@@ -1,0 +1,97 @@
+"""What every step does around its work: says who acts, turns errors into words that staff see, and obeys Terminate.
+
+Here: the context manager ``working``. Not here: the work. Two rules live here. A failed step leaves an observation with the sentence,
+the next step and the link before it raises, because Dagster's partition page shows only *that* a run failed. And remote work is
+cancelled only when a person pressed Terminate (status CANCELING), never because a process, server or host stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from als_assets.defs.evidence import failure_metadata
+from als_assets.errors import AlsError, LeaseLost
+from als_assets.ledger.acting import Actor
+from als_assets.ledger.states import OperationState
+from als_assets.ledger.workers import Life
+from als_assets.platform import Platform
+
+HEARTBEAT_S = 10.0
+
+
+@contextmanager
+def working(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Actor]:
+    """The actor of this step. Raises dg.Failure for every AlsError inside; it is never retried by itself."""
+    key = context.partition_key
+    run_id = context.run_id
+    ledger = platform.ledger
+    ledger.workers.register(run_id, key)
+    ledger.datasets.mark_started(key, run_id)
+    actor = Actor(run_id, lambda other: may_take_over(context.instance, platform, other), tell=context.log.info)
+    try:
+        with _heartbeat(platform, run_id):
+            yield actor
+    except LeaseLost as lost:
+        context.log.warning(f"{lost.sentence} This process leaves.")
+        raise dg.Failure(lost.sentence, allow_retries=False) from lost
+    except AlsError as error:
+        raise _told(context, platform, error) from error
+    except DagsterExecutionInterruptedError:
+        run = context.instance.get_run_by_id(run_id)
+        if run is not None and run.status is dg.DagsterRunStatus.CANCELING:
+            cancel_work_of(platform, run_id, context.log.info)
+        raise
+
+
+def may_take_over(instance: dg.DagsterInstance, platform: Platform, other_run: str) -> bool:
+    """Whether another run is provably out of the way: its process is gone, or Dagster calls it finished (then its process is an
+    orphan, and the fencing number keeps it from touching anything)."""
+    if platform.ledger.workers.life_of(other_run) is Life.GONE:
+        return True
+    run = instance.get_run_by_id(other_run)
+    return run is None or run.is_finished
+
+
+def cancel_work_of(platform: Platform, run_id: str, tell: object) -> None:
+    """Cancel the remote work of a run that a person terminated, and close its operations."""
+    for operation in platform.ledger.operations.open_ones():
+        if operation.holder != run_id:
+            continue
+        platform.cancel(operation)
+        sentence = f"Cancelled because a person terminated run {run_id}."
+        platform.ledger.operations.finish(operation, OperationState.CANCELLED, why=sentence, outcome={"sentence": sentence})
+        if callable(tell):
+            tell(f"{operation.key}: {sentence}")
+
+
+def _told(context: dg.AssetExecutionContext, platform: Platform, error: AlsError) -> dg.Failure:
+    metadata = failure_metadata(platform.facility, context.partition_key, error)
+    for asset_key in context.selected_asset_keys:
+        if asset_key.path[-1] == context.op_handle.name:
+            observation = dg.AssetObservation(
+                asset_key, partition=context.partition_key, description=f"{error.sentence} {error.next_step}", metadata=metadata
+            )
+            context.log_event(observation)
+    return dg.Failure(f"{error.sentence}\nNext step: {error.next_step}", metadata=metadata, allow_retries=False)
+
+
+@contextmanager
+def _heartbeat(platform: Platform, run_id: str) -> Iterator[None]:
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(HEARTBEAT_S):
+            platform.ledger.workers.beat(run_id)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,130 @@
+"""The platform put together: from a facility file to the record, the gate, the movers, the transports and the catalogue.
+
+Here: construction, once per process, nothing opened before it is used. Not here: Dagster, and any rule; the command line and the
+definitions both start from this.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from als_assets.beamlines.base import Beamline
+from als_assets.beamlines.bl832 import BL832
+from als_assets.catalogue.client import CatalogueClient
+from als_assets.catalogue.settings import CatalogueSettings, RecordSettings
+from als_assets.compute import ComputeService
+from als_assets.compute.local import LocalTransport
+from als_assets.compute.preview import PreviewMaker
+from als_assets.compute.transport import Transport
+from als_assets.errors import ConfigError
+from als_assets.facility import ExportGate, Facility, Release, load_facility
+from als_assets.facility.models import GlobusIdentity, LocalCompute, ScicatIdentity, SfapiIdentity
+from als_assets.facility.settings import LoadedSettings, read_settings
+from als_assets.intake import Intake
+from als_assets.ledger import Ledger, Operation, OperationKind
+from als_assets.transfer import Mover, TransferService
+from als_assets.transfer.globus import GlobusMover
+from als_assets.transfer.globus_client import GlobusClient
+from als_assets.transfer.posix import PosixMover
+
+BEAMLINES: dict[str, Beamline] = {BL832.name: BL832}
+
+
+class Platform:
+    """Everything that acts, for one facility."""
+
+    def __init__(self, facility: Facility, *, who: str = "als-assets") -> None:
+        self.facility = facility
+        self._who = who
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger.at(self.facility.state_dir, who=self._who)
+
+    @cached_property
+    def gate(self) -> ExportGate:
+        return ExportGate(self.facility, self._release_of)
+
+    def _release_of(self, dataset_key: str) -> Release | None:
+        row = self.ledger.datasets.find(dataset_key)
+        return None if row is None else Release(row.may_leave, row.release_reason)
+
+    @cached_property
+    def transfers(self) -> TransferService:
+        movers: dict[str, Mover] = {"posix": PosixMover(self.gate)}
+        globus = self.facility.globus
+        for role, name in (("mover", globus.mover), ("pruner", globus.pruner)):
+            identity = self.facility.identities[name]
+            assert isinstance(identity, GlobusIdentity)  # checked when the file was loaded
+            movers[role] = GlobusMover(GlobusClient(globus, name, identity), self.gate, globus)
+        return TransferService(self.facility, self.ledger, self.gate, movers)
+
+    @cached_property
+    def compute(self) -> ComputeService:
+        return ComputeService(self.facility, self.ledger, self.gate, self._transports())
+
+    def _transports(self) -> dict[str, Transport]:
+        transports: dict[str, Transport] = {}
+        for name, site in self.facility.sites.items():
+            if isinstance(site.compute, LocalCompute):
+                transports[name] = LocalTransport(site.compute.walltime_s)
+            elif site.compute is not None:
+                from als_assets.compute.sfapi import SfapiTransport  # its client takes long to import
+
+                identity = self.facility.identities[site.compute.identity]
+                assert isinstance(identity, SfapiIdentity)  # checked when the file was loaded
+                transports[name] = SfapiTransport(site.compute, identity)
+        return transports
+
+    @cached_property
+    def previews(self) -> PreviewMaker:
+        return PreviewMaker(self.facility.state_dir / "media", self.facility.board_url)
+
+    @cached_property
+    def catalogue(self) -> CatalogueClient:
+        scicat = self.facility.scicat
+        identity = self.facility.identities[scicat.identity]
+        assert isinstance(identity, ScicatIdentity)  # checked when the file was loaded
+        settings = CatalogueSettings(
+            api_url=scicat.api_url,
+            frontend_url=scicat.frontend_url,
+            username=identity.username.read(),
+            password_provider=identity.password.read,
+            records=RecordSettings(pid_prefix=scicat.pid_prefix, ingest_group=scicat.ingest_group),
+            timeout_s=scicat.timeout_s,
+        )
+        return CatalogueClient(settings, may_leave=lambda key: self.gate.require(key, scicat.site))
+
+    def intake(self, beamline: str) -> Intake:
+        return Intake(self.facility, self.ledger, BEAMLINES[beamline])
+
+    def settings(self, beamline: str) -> LoadedSettings:
+        return read_settings(self.facility.beamlines[beamline].settings, self.facility.state_dir / "settings")
+
+    def cancel(self, operation: Operation) -> None:
+        """Stop the remote work of an open operation."""
+        if operation.kind in (OperationKind.TRANSFER, OperationKind.DELETE):
+            self.transfers.cancel(operation)
+        elif operation.kind is OperationKind.JOB:
+            self.compute.cancel(operation)
+
+
+def facility_file() -> Path:
+    """The facility file in force: the variable ALS_FACILITY, or the production file of a checkout."""
+    return Path(os.environ.get("ALS_FACILITY", "facility/als.yaml"))
+
+
+@lru_cache(maxsize=8)
+def platform_of(path: Path) -> Platform:
+    """The platform of a facility file, one per process.
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    if not path.exists():
+        raise ConfigError(
+            f"The facility file {path} does not exist.", next_step="Set ALS_FACILITY to the path of a facility file, or run: als demo"
+        )
+    return Platform(load_facility(path))
