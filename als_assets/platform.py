@@ -80,7 +80,7 @@ class Platform:
 
     @cached_property
     def previews(self) -> PreviewMaker:
-        return PreviewMaker(self.facility.state_dir / "media", self.facility.board_url)
+        return PreviewMaker(self.facility.state_dir, self.facility.board_url)
 
     @cached_property
     def catalogue(self) -> CatalogueClient:

@@ -6,6 +6,7 @@ Here: running it and reading what it left. Not here: the pictures' making (``rec
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -29,10 +30,11 @@ class Preview:
 
 
 class PreviewMaker:
-    """Makes previews into ``<media>/<key>/``, from where the board serves them."""
+    """Makes previews into ``<state_dir>/media/<key>/``, from where the board serves them."""
 
-    def __init__(self, media: Path, board_url: str) -> None:
-        self._media = media
+    def __init__(self, state_dir: Path, board_url: str) -> None:
+        self._media = state_dir / "media"
+        self._environment = {"NUMBA_CACHE_DIR": str(state_dir / "numba")}
         self._board_url = board_url
 
     def make(self, dataset_key: str, raw: Path) -> Preview:
@@ -40,8 +42,9 @@ class PreviewMaker:
         folder = self._media / dataset_key
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "als_assets.recon", "preview", str(raw), "--output", str(folder)]
+        environment = {**self._environment, **os.environ}
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False, env=environment)
         except subprocess.TimeoutExpired as error:
             raise JobFailed(
                 f"The preview of {dataset_key} took longer than {_LIMIT_S} s and was stopped.",

@@ -142,11 +142,12 @@ class ComputeService:
         transport = self._transports[spec.site]
         if target.state is ReplicaState.VERIFIED and self._unchanged(target, transport, output):
             return ProductReceipt(target, False, spec.site, target.evidence.get("report", {}))
-        target = self._ledger.replicas.move(target.id, ReplicaState.COPYING, why=f"a job at {spec.site} makes it")
+        self._ledger.replicas.move(target.id, ReplicaState.COPYING, why=f"a job at {spec.site} makes it")
         key = f"job:{output.location_name}:{output.path}"
         title = self._facility.sites[spec.site].title
         act = JobAct(self._ledger, self._gate, transport, spec, title, check, key, dataset.key, target.id)
         try:
+            # Since the look at the product, not since the move: another run may have made it in between, and once is enough.
             operation = carry_out(self._ledger, actor, act, wanted_since=target.changed_at)
         except JobError as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)

@@ -56,26 +56,30 @@ class Processes:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
+    def home(self) -> Path:
+        return self.state_dir / "dagster"
+
+    @property
     def environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "ALS_FACILITY": str(self.box.facility_file),
-            "DAGSTER_HOME": str(self.state_dir / "dagster"),
-            "NUMBA_CACHE_DIR": str(self.state_dir / "numba"),
-            "DAGSTER_DISABLE_TELEMETRY": "yes",
-        }
+        """What Dagster's processes (and runs) see. The simulated sites do not: they are another party."""
+        return {**os.environ, "ALS_FACILITY": str(self.box.facility_file), "DAGSTER_HOME": str(self.home)}
 
     def start_all(self) -> None:
-        """Simulator and board, then Dagster: its storage first and alone, because two programs creating it at once break it."""
+        """Simulator and board, then Dagster. What an earlier demo left behind is ended first."""
+        self.end_leftovers()
         self.start("simulator", ["-m", "als_assets.simulator", "--config", str(self.box.simulator_file)])
         self.start("board", ["-m", "als_assets.board", "--facility", str(self.box.facility_file), "--port", str(self.box.ports.board)])
+        self._wait_http("simulator", f"{self.box.simulator_url}/_sim/health")
+        self._wait_http("board", f"http://127.0.0.1:{self.box.ports.board}/health")
+        self.start_dagster()
+
+    def start_dagster(self) -> None:
+        """Its storage first and alone, because two programs creating it at once break it; then web server and daemon."""
         self._prepare_dagster()
         workspace = str(self.repository / "workspace.yaml")
         web = ["-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(self.box.ports.dagster), "-w", workspace]
-        self.start("dagster-webserver", web)
-        self.start("dagster-daemon", ["-m", "dagster._daemon", "run", "-w", workspace])
-        self._wait_http("simulator", f"{self.box.simulator_url}/_sim/health")
-        self._wait_http("board", f"http://127.0.0.1:{self.box.ports.board}/health")
+        self.start("dagster-webserver", web, self.environment)
+        self.start("dagster-daemon", ["-m", "dagster._daemon", "run", "-w", workspace], self.environment)
         self._wait_http("dagster-webserver", f"{self.dagster_url}/server_info")
         self._require_definitions()
 
@@ -93,21 +97,20 @@ class Processes:
                 raise DemoFailed(f"Dagster could not load the definitions: {message[-800:]}", next_step="Mend that, then start again.")
 
     def _prepare_dagster(self) -> None:
-        home = self.state_dir / "dagster"
-        home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.repository / "dagster.yaml", home / "dagster.yaml")
+        self.home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.repository / "dagster.yaml", self.home / "dagster.yaml")
         code = "import dagster as d\nwith d.DagsterInstance.get() as i:\n    i.get_runs(limit=1); i.all_instigator_state()"
         done = subprocess.run([sys.executable, "-c", code], env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise DemoFailed(f"Dagster's storage could not be made: {done.stderr[-500:]}", next_step="Run: make clean, then make demo")
 
-    def start(self, name: str, arguments: list[str]) -> None:
+    def start(self, name: str, arguments: list[str], environment: dict[str, str] | None = None) -> None:
         logs = self.state_dir / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         with (logs / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 [sys.executable, *arguments],
-                env=self.environment,
+                env=environment,
                 cwd=self.repository,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -135,21 +138,68 @@ class Processes:
                 raise DemoFailed(f"Waited {limit_s:.0f} s in vain until {what}.", next_step=f"Read the logs in {self.state_dir / 'logs'}.")
             time.sleep(0.1)
 
-    def kill(self, *names: str) -> None:
-        """kill -9, with everything in the session: what a power cut does."""
-        for name in names:
-            _signal(self.running.pop(name), signal.SIGKILL)
+    def dagster_processes(self) -> list[int]:
+        """Every process of this Dagster: servers, daemon, code servers and run workers, whoever started them."""
+        mark = f"DAGSTER_HOME={self.home}".encode()
+        return [pid for pid in _all_pids() if mark in _environment_of(pid)]
+
+    def run_workers(self) -> list[int]:
+        """The processes that work on runs (they carry no port or socket of their own)."""
+        return [pid for pid in self.dagster_processes() if b"execute_run" in _command_of(pid)]
+
+    def kill_dagster(self) -> None:
+        """kill -9 for all of Dagster at once: what a power cut does to it, while the sites go on."""
+        for pid in self.dagster_processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for name in ("dagster-webserver", "dagster-daemon"):
+            if name in self.running:
+                self.running.pop(name).wait()
+
+    def end_leftovers(self) -> None:
+        """End what a demo in the same folder left behind when it was killed itself."""
+        self.kill_dagster()
+        mark = str(self.box.root).encode()
+        for pid in _all_pids():
+            command = _command_of(pid)
+            if mark in command and (b"als_assets.simulator" in command or b"als_assets.board" in command):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def stop(self, name: str) -> None:
+        """Ask politely, then insist."""
+        process = self.running.pop(name)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+        _signal(process, signal.SIGKILL)
 
     def stop_all(self) -> None:
-        """Ask politely, the consumers first; then insist."""
-        order = ["dagster-daemon", "dagster-webserver", "board", "simulator"]
-        for name in sorted(self.running, key=order.index):
-            process = self.running.pop(name)
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(15)
-            _signal(process, signal.SIGKILL)
+        """The consumers first."""
+        for name in ("dagster-daemon", "dagster-webserver", "board", "simulator"):
+            if name in self.running:
+                self.stop(name)
+        self.kill_dagster()
+
+
+def _all_pids() -> list[int]:
+    own = os.getpid()
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and int(p.name) != own]
+
+
+def _environment_of(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # it ended, or is another user's
+        return []
+
+
+def _command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
         DemoFailed: a process did not start or died. ScanError: the user's file is no scan.
     """
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, _interrupt)
     box = make_box(options.state_dir, choose_ports())
     processes = Processes(box, options.state_dir, options.repository)
     try:
@@ -68,6 +70,10 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     finally:
         processes.stop_all()
     return failures
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _write_scans(box: Box) -> dict[str, threading.Thread]:
@@ -105,7 +111,7 @@ def bring_in(source: Path, target: Path) -> None:
 
 
 def _follow(processes: Processes, options: DemoOptions, console: Console, names: list[str]) -> int:
-    os.environ.update({k: v for k, v in processes.environment.items() if k in ("DAGSTER_HOME", "ALS_FACILITY")})
+    os.environ["DAGSTER_HOME"] = str(processes.home)
     facility = load_facility(processes.box.facility_file)
     ledger = Ledger.at(facility.state_dir)
     with dg.DagsterInstance.get() as instance:

@@ -38,21 +38,18 @@ def load_model(path: Path, model: type[M]) -> M:
         ConfigError: unreadable, not YAML, holds a secret, or does not fit the model.
     """
     text = _read(path)
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise _complaint(path, (mark.line + 1) if mark else 1, "it is not valid YAML") from error
     if (line := find_pasted_secret(text)) is not None:
         raise _complaint(path, line, "it looks as if a secret was written here; name a file or a variable instead")
+    node, document = _parsed(path, text)
     if not isinstance(document, dict):
         raise _complaint(path, 1, "it must be a table of keys")
     try:
         return model.model_validate(document)
     except ValidationError as error:
         # include_input=False: what was written there may be a secret
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        every = error.errors(include_url=False, include_input=False, include_context=False)
+        # A misspelt key is two mistakes, an unknown key and a missing one: the one that is in the file is named.
+        first = min(every, key=lambda one: one["type"] == "missing")
         where = ".".join(str(part) for part in first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
         line = _line_of(node, first["loc"], reason)
@@ -64,6 +61,36 @@ def _read(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}.", next_step="Check the name and the rights of the file.") from error
+
+
+def _parsed(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
+    """The file as a tree with lines, and as values. Errors are not chained: the parser's own text shows a piece of the file."""
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if (twice := _written_twice(node, set())) is not None:
+            raise _complaint(path, twice.start_mark.line + 1, f"'{twice.value}' is written twice in one table")
+        return node, None if node is None else loader.construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+        mark = getattr(error, "problem_mark", None)
+        raise _complaint(path, (mark.line + 1) if mark else 1, "it is not valid YAML") from None
+
+
+def _written_twice(node: yaml.Node | None, seen: set[int]) -> yaml.ScalarNode | None:
+    """The first key that a table holds for the second time (YAML would silently let it win over the first)."""
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return None
+    seen.add(id(node))  # an alias may point back to a table around it
+    keys: set[str] = set()
+    for item in node.value:
+        key, child = item if isinstance(node, yaml.MappingNode) else (None, item)
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in keys:
+                return key
+            keys.add(key.value)
+        if (found := _written_twice(child, seen)) is not None:
+            return found
+    return None
 
 
 def _complaint(path: Path, line: int, reason: str) -> ConfigError:

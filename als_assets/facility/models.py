@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from als_assets.errors import ConfigError
 from als_assets.facility.secrets import SecretRef
 
 
@@ -214,10 +215,17 @@ class Facility(Strict):
     beamlines: dict[Name, BeamlineSetup]
 
     def location(self, name: str) -> Location:
-        return self.locations[name]
+        """Raises ConfigError for a name that is not in the file, for instance of an old copy on record."""
+        try:
+            return self.locations[name]
+        except KeyError:
+            raise ConfigError(
+                f"The location '{name}' is not in the facility file.", next_step="Put it back: the record has copies there."
+            ) from None
 
     def site_of(self, location_name: str) -> str:
-        return self.locations[location_name].site
+        """Raises ConfigError for a name that is not in the file."""
+        return self.location(location_name).site
 
     @model_validator(mode="after")
     def _references(self) -> Self:

@@ -32,9 +32,9 @@ class Place:
 
 
 def jailed(name: str, root: PurePosixPath, path: str) -> PurePosixPath:
-    """``root / path``. Raises PathOutsideLocation for absolute paths, '..', empty paths and control characters."""
+    """``root / path``. Raises PathOutsideLocation for absolute paths, '..', the root itself and control characters."""
     relative = PurePosixPath(path)
-    hostile = relative.is_absolute() or ".." in relative.parts or path in ("", ".") or any(ord(c) < 32 for c in path)
+    hostile = relative.is_absolute() or ".." in relative.parts or not relative.parts or any(ord(c) < 32 for c in path)
     if hostile:
         raise PathOutsideLocation(
             f"The path {path!r} would leave the location {name}; nothing was done.",

@@ -10,27 +10,27 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from als_assets.errors import SecretUnavailable
 
-# Private keys, JSON web tokens and keys, and long random words that follow a telling name.
+# Private keys, JSON web tokens and keys, long random words that follow a telling name, and addresses with a password.
 _LOOKS_SECRET = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|eyJ[\w-]{10,}\.[\w-]{10,}\.|\"?kty\"?\s*:\s*\"?RSA|"
-    r"(?i:secret|password|passwd|token|private_key)[\"']?\s*[:=]\s*[\"']?[^\s{}\"'#]{8,}"
+    r"(?i:secret|password|passwd|token|private_key)[\"']?\s*[:=]\s*[\"']?[^\s{}\"'#]{8,}|"
+    r"://[^\s/@]+:[^\s/@]+@"
 )
-_ALLOWED_KEY = re.compile(r"token_url\s*:", re.IGNORECASE)
 
 
 class SecretRef(BaseModel):
-    """Where a secret is: ``{file: PATH}`` (mode 0600 or 0400) or ``{env: VARIABLE}``."""
+    """Where a secret is: ``{file: PATH}`` (mode 0600 or 0400) or ``{env: VARIABLE}`` (capitals: what looks otherwise may be a value)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Path | None = None
-    env: str | None = None
+    env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -62,6 +62,8 @@ class SecretRef(BaseModel):
             raise SecretUnavailable(
                 f"The secret file {path} cannot be read: {error.strerror}.", next_step="Create the file with mode 0600."
             ) from error
+        except UnicodeDecodeError:  # not chained: its text shows the bytes
+            raise SecretUnavailable(f"The secret file {path} is not text (UTF-8).", next_step="Write the secret there as text.") from None
 
     def __str__(self) -> str:
         return f"file {self.file}" if self.file is not None else f"variable {self.env}"
@@ -70,7 +72,6 @@ class SecretRef(BaseModel):
 def find_pasted_secret(text: str) -> int | None:
     """The number (from 1) of the first line that looks as if it held a secret's value, or None."""
     for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.split(" #")[0]
-        if _LOOKS_SECRET.search(stripped) and not _ALLOWED_KEY.search(stripped):
+        if _LOOKS_SECRET.search(line):  # also in a comment: there it would be just as readable
             return number
     return None

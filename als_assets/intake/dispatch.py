@@ -44,7 +44,9 @@ def decide(facility: Facility, beamline: str, settings: Settings, release: Relea
     for step, names in STEP_ASSETS.items():
         wanted = getattr(settings.steps, step)
         site = leaving.get(step)
-        if not wanted:
+        if step == "bring_back" and wanted and "recon_tiff" not in assets:
+            reasons |= dict.fromkeys(names, "left out: nothing is reconstructed that could be brought back")
+        elif not wanted:
             reasons |= dict.fromkeys(names, "left out: switched off in the settings")
         elif site is not None and not _may_go(facility, site, release):
             reasons |= dict.fromkeys(names, f"left out: the scan stays at the ALS because {release.reason}")

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from als_assets.errors import AlsError, HeldElsewhere, ServiceUnreachable
+from als_assets.errors import AlsError, HeldElsewhere, JobRefused, ServiceUnreachable, TransferDamaged, TransferFailed
 from als_assets.ledger.models import Operation
 from als_assets.ledger.states import OPEN_OPERATIONS, OperationKind, OperationState
 from als_assets.ledger.store import Ledger
 
 # A service may be down for maintenance while the remote work goes on: only then does waiting become a failure of the step.
 PATIENCE = timedelta(minutes=30)
+# The remote side has seen the request and said no, so nothing of it runs: the next attempt is a new act with a request of its own.
+_REFUSALS = (JobRefused, TransferDamaged, TransferFailed)
 
 
 def _silent(_sentence: str) -> None:
@@ -100,13 +102,22 @@ def carry_out(ledger: Ledger, actor: Actor, act: Act, *, wanted_since: datetime)
     if taken.state not in OPEN_OPERATIONS:  # the run that we followed closed it
         return _closed_by_another(taken)
     if taken.state is OperationState.INTENT:
-        ledger.operations.require_lease(taken)
-        taken = ledger.operations.submitted(taken, **act.submit(taken))
+        taken = _submit(ledger, act, taken)
     ended = _follow(ledger, actor, act, taken)
     closed = ledger.operations.finish(taken, ended.state, why=ended.why, outcome=ended.outcome)
     if ended.error is not None:
         raise ended.error
     return closed
+
+
+def _submit(ledger: Ledger, act: Act, operation: Operation) -> Operation:
+    ledger.operations.require_lease(operation)
+    try:
+        handle = act.submit(operation)
+    except _REFUSALS as refused:
+        ledger.operations.finish(operation, OperationState.FAILED, why=refused.sentence, outcome={"sentence": refused.sentence})
+        raise
+    return ledger.operations.submitted(operation, **handle)
 
 
 def _take_or_follow(ledger: Ledger, actor: Actor, operation: Operation, poll_s: float) -> Operation:

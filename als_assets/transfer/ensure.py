@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from als_assets.errors import CopyMismatch, NoVerifiedSource, TransferFailed
+from als_assets.errors import CopyMismatch, NoVerifiedSource, TransferDamaged, TransferFailed
 from als_assets.facility import ExportGate, Facility
 from als_assets.facility.models import LocationClass, MoverKind
 from als_assets.facility.places import Place
@@ -118,10 +118,11 @@ class TransferService:
         mover = self._mover_between(request.source, request.destination)
         act = TransferAct(self._ledger, mover, request, manifest, _transfer_key(target), target.dataset_key, target.id)
         act.check = self._hash_check(request, source)
-        target = self._ledger.replicas.move(target.id, ReplicaState.COPYING, why=f"copying from {source.location}")
+        self._ledger.replicas.move(target.id, ReplicaState.COPYING, why=f"copying from {source.location}")
         try:
+            # Since the look at the copy, not since the move: another run may have made it in between, and once is enough.
             operation = carry_out(self._ledger, actor, act, wanted_since=target.changed_at)
-        except (TransferFailed, CopyMismatch) as error:
+        except (TransferFailed, TransferDamaged, CopyMismatch) as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)
             raise
         self._verified(target, manifest, source, operation)

@@ -6,7 +6,7 @@ Here: requests and the reading of answers. Not here: waiting and the record (``e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import globus_sdk
@@ -81,9 +81,12 @@ class GlobusMover:
 
     def look(self, handle: Mapping[str, Any]) -> TaskView:
         task_id = handle["task_id"]
+        link = f"{self._web}/activity/{task_id}"
         with self._client.translated(f"looking at task {task_id}") as transfer:
-            task = transfer.get_task(task_id).data
-            view = view_of(task, link=f"{self._web}/activity/{task_id}")
+            task = _found(lambda: transfer.get_task(task_id))
+            if task is None:
+                return TaskView(TaskState.FAILED, f"Globus does not know the task {task_id} any more.", {"task_id": task_id}, link)
+            view = view_of(task, link=link)
             if view.state in (TaskState.QUEUED, TaskState.ACTIVE, TaskState.SUCCEEDED):
                 return view
             events = [_event(e) for e in transfer.task_event_list(task_id, limit=5)["DATA"]]
@@ -96,20 +99,12 @@ class GlobusMover:
 
     def listing(self, place: Place) -> dict[str, int] | None:
         with self._client.translated(f"looking at {place.mover_path} at {place.location_name}") as transfer:
-            found = self._stat(transfer, place)
+            found = _found(lambda: transfer.operation_stat(str(place.location.collection), place.mover_path))
             if found is None:
                 return None
             if found["type"] != "dir":
                 return {"": int(found["size"])}
             return self._walk(transfer, str(place.location.collection), place.mover_path)
-
-    def _stat(self, transfer: globus_sdk.TransferClient, place: Place) -> dict[str, Any] | None:
-        try:
-            return dict(transfer.operation_stat(str(place.location.collection), place.mover_path).data)
-        except globus_sdk.TransferAPIError as error:
-            if error.http_status == 404:
-                return None
-            raise
 
     def _walk(self, transfer: globus_sdk.TransferClient, collection: str, root: str) -> dict[str, int]:
         """There is no recursive listing in the API: one request per folder."""
@@ -130,6 +125,16 @@ class GlobusMover:
                         next_step="Remove it at that place; results hold plain files only.",
                     )
         return files
+
+
+def _found(ask: Callable[[], globus_sdk.GlobusHTTPResponse]) -> dict[str, Any] | None:
+    """What Globus answers, or None when it says that there is no such thing."""
+    try:
+        return dict(ask().data)
+    except globus_sdk.TransferAPIError as error:
+        if error.http_status == 404:
+            return None
+        raise
 
 
 def _item_options(request: TransferRequest) -> dict[str, Any]:

@@ -91,6 +91,7 @@ def _facts(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def _time(text: Any, default: datetime) -> datetime:
     try:
-        return datetime.fromisoformat(str(text))
+        moment = datetime.fromisoformat(str(text))
     except ValueError:
         return default
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -6,6 +6,7 @@ complete and proven, so a process killed in the middle leaves a ``.partial`` bes
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -74,13 +75,14 @@ class PosixMover:
         """Raises ExportRefused, TransferFailed (disk), TransferDamaged (the copy differs)."""
         self._gate.require(request.dataset_key, request.destination.location.site)
         source, target = _local(request.source), _local(request.destination)
+        if source.is_symlink():
+            raise _neither(source)
         partial = target.with_name(target.name + ".partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove(partial)
             moved = _copy_tree(source, partial) if request.is_directory else _copy_file(source, partial)
-            if target.exists():
-                _remove(target)
+            _remove_expected(target, is_directory=request.is_directory)
             partial.rename(target)
             _sync(target.parent)
         except OSError as error:
@@ -93,7 +95,7 @@ class PosixMover:
     def start_delete(self, request: DeleteRequest, prepared: Mapping[str, Any]) -> dict[str, Any]:
         target = _local(request.place)
         try:
-            _remove(target)
+            _remove_expected(target, is_directory=request.is_directory)
         except OSError as error:
             raise TransferFailed(
                 f"Deleting {target} failed: {error.strerror}.",
@@ -154,6 +156,13 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _remove_expected(path: Path, *, is_directory: bool) -> None:
+    """Remove what lies there, if it is of the kind that the record knows: a whole folder never goes in place of one file."""
+    if path.is_dir() and not path.is_symlink() and not is_directory:
+        raise IsADirectoryError(errno.EISDIR, "a folder is where a file was expected", str(path))
+    _remove(path)
 
 
 def _sync(folder: Path) -> None:

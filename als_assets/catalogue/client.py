@@ -1,0 +1,224 @@
+"""Talk to SciCat: login that expires, requests that are repeated only where that is safe, and the export gate before each.
+
+Here: one small port over the v3 and v4 routes that the platform needs; pyscicat's own client is not used because it puts the
+token into addresses and logs in without a timeout. Not here: what a record says, or what to do when one exists already.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+
+from als_assets.catalogue.answers import TRANSIENT, refusal, scrub, unreachable
+from als_assets.catalogue.login import Login
+from als_assets.catalogue.model import Json
+from als_assets.catalogue.settings import CatalogueSettings
+from als_assets.errors import AlsError, ServiceUnreachable
+
+MayLeave = Callable[[str], None]
+_MAX_RETRY_AFTER_S = 60.0
+
+
+class _Again(Exception):
+    """Carries the error of an attempt that may be repeated."""
+
+    def __init__(self, error: AlsError, retry_after_s: float = 0.0) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.retry_after_s = retry_after_s
+
+
+class CatalogueClient:
+    """One account on one SciCat. Thread-safe; close it, or use it in a with statement.
+
+    ``may_leave(dataset_key)`` is called before every single request about a dataset and raises ExportRefused where the dataset
+    must stay at ALS.
+    """
+
+    def __init__(self, settings: CatalogueSettings, may_leave: MayLeave) -> None:
+        self.settings = settings
+        self._may_leave = may_leave
+        self._http = httpx.Client(timeout=settings.timeout_s, headers={"Accept": "application/json"})
+        self._login = Login(settings, self._http)
+
+    def __repr__(self) -> str:
+        return f"CatalogueClient({self.settings.api('v3')!r}, {self.settings.username!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def dataset(self, dataset_key: str, pid: str) -> DatasetCalls:
+        """The requests about one record; ``dataset_key`` is the scan it is about."""
+        return DatasetCalls(self, dataset_key, pid)
+
+    def whoami(self) -> Json:
+        """The account as SciCat knows it. Raises CredentialsRejected, ServiceUnreachable."""
+        found: Json = self.request("GET", "users/my/self", "say who we are") or {}
+        return found
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        action: str,
+        *,
+        version: str = "v3",
+        dataset_key: str | None = None,
+        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
+        repeat: bool = True,
+        creating: bool = False,
+    ) -> Any:
+        """The JSON of the answer; None for an empty one and for a 404 to GET.
+
+        ``repeat=False`` is for requests that must not be carried out twice: they are repeated only where the first certainly
+        did not arrive. Raises ExportRefused, CredentialsRejected, CatalogueRefused, CatalogueConflict, ServiceUnreachable, and
+        RecordInvalid while ``creating``.
+        """
+        url = f"{self.settings.api(version)}/{path}"
+        request = self._http.build_request(method, url, json=body, params=params)
+        retrying = Retrying(
+            stop=stop_after_attempt(max(1, self.settings.attempts)),
+            wait=self._wait_s,
+            retry=retry_if_exception_type(_Again),
+            reraise=True,
+        )
+        try:
+            response: httpx.Response = retrying(self._attempt, request, action, dataset_key, repeat, creating)
+        except _Again as again:
+            raise again.error from again.__cause__
+        return _json(response, action)
+
+    def trust_empty(self) -> bool:
+        """Whether an answer "there is nothing" may be believed: not if SciCat did not know us (we then have a new login)."""
+        logins = self._login.count
+        self.whoami()
+        return self._login.count == logins
+
+    def _attempt(self, request: httpx.Request, action: str, dataset_key: str | None, repeat: bool, creating: bool) -> httpx.Response:
+        response = self._send(request, action, dataset_key, repeat)
+        if response.status_code in (401, 403):
+            self._login.forget()
+            response = self._send(request, action, dataset_key, repeat)
+        if response.is_success or (response.status_code == 404 and request.method == "GET"):
+            return response
+        error = refusal(response, action, creating=creating, secrets=self._login.secrets)
+        if response.status_code == 429 or (repeat and response.status_code in TRANSIENT):
+            raise _Again(error, _retry_after_s(response))
+        raise error
+
+    def _send(self, request: httpx.Request, action: str, dataset_key: str | None, repeat: bool) -> httpx.Response:
+        if dataset_key is not None:
+            self._may_leave(dataset_key)
+        sent = False
+        try:
+            request.headers.update(self._login.header())
+            sent = True
+            return self._http.send(request)
+        except httpx.HTTPError as error:
+            failure = unreachable(action, scrub(f"{type(error).__name__} {error}".strip(), self._login.secrets))
+            never_arrived = not sent or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            if repeat or never_arrived:
+                raise _Again(failure) from error
+            raise failure from error
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked_s = error.retry_after_s if isinstance(error, _Again) else 0.0
+        doubled_s = min(self.settings.max_wait_s, self.settings.wait_s * 2.0 ** (state.attempt_number - 1))
+        return max(asked_s, doubled_s * random.uniform(0.5, 1.0))
+
+
+class DatasetCalls:
+    """The requests about one dataset record. Every method raises what ``CatalogueClient.request`` raises."""
+
+    def __init__(self, client: CatalogueClient, dataset_key: str, pid: str) -> None:
+        self._client = client
+        self._key = dataset_key
+        self.pid = pid
+        self._path = f"datasets/{quote(pid, safe='')}"
+
+    def create(self, body: Json) -> Json:
+        """Create the record; repeated on outages, because its pid makes a second creation a conflict."""
+        answer = self._client.request("POST", "datasets", f"create the record {self.pid}", dataset_key=self._key, body=body, creating=True)
+        if not isinstance(answer, dict) or answer.get("pid") != self.pid:
+            raise ServiceUnreachable(
+                f"SciCat answered the creation of {self.pid} with something else than the record",
+                next_step="Check that the configured address is SciCat's API and that the account may give its own identifiers",
+            )
+        return answer
+
+    def get(self) -> Json | None:
+        """The record, None where SciCat has none (and knows who is asking)."""
+        found: Json | None = self._read(self._path, f"show the record {self.pid}")
+        return found
+
+    def patch(self, changes: Json) -> None:
+        """Replace single fields (v3: it keeps sizes on every version)."""
+        self._client.request("PATCH", self._path, f"change the record {self.pid}", dataset_key=self._key, body=changes)
+
+    def origdatablocks(self) -> list[Json]:
+        """The file lists of the record."""
+        return list(self._read(f"{self._path}/origdatablocks", f"list the files of {self.pid}") or [])
+
+    def add_origdatablock(self, body: Json) -> None:
+        """Add a file list; not repeated, because SciCat would count the files twice."""
+        self._client.request(
+            "POST", f"{self._path}/origdatablocks", f"add files to {self.pid}", dataset_key=self._key, body=body, repeat=False
+        )
+
+    def attachments(self) -> list[Json]:
+        """The attachments of the record."""
+        return list(self._read(f"{self._path}/attachments", f"list the attachments of {self.pid}") or [])
+
+    def add_attachment(self, attachment_id: str, body: Json) -> None:
+        """Add an attachment under its own identifier (v4), which a second one with the same identifier cannot do."""
+        relation = {"targetId": self.pid, "targetType": "dataset", "relationType": "is attached to"}
+        full = {**body, "aid": attachment_id, "isPublished": False, "relationships": [relation]}
+        action = f"add a picture to {self.pid}"
+        self._client.request("POST", "attachments", action, version="v4", dataset_key=self._key, body=full, repeat=False)
+
+    def add_attachment_v3(self, body: Json) -> None:
+        """Add an attachment by the older route, which the rights to create datasets are enough for."""
+        action = f"add a picture to {self.pid}"
+        self._client.request("POST", f"{self._path}/attachments", action, dataset_key=self._key, body=body, repeat=False)
+
+    def _read(self, path: str, action: str) -> Any:
+        answer = self._client.request("GET", path, action, dataset_key=self._key)
+        if not answer and not self._client.trust_empty():
+            answer = self._client.request("GET", path, action, dataset_key=self._key)
+        return answer
+
+
+def file_list(entries: Sequence[Json], algorithm: str | None) -> Json:
+    """The body of an origdatablock; the algorithm is text (pyscicat's model wants a number, which SciCat refuses)."""
+    body: Json = {"size": sum(entry["size"] for entry in entries), "dataFileList": list(entries)}
+    return {**body, "chkAlg": algorithm} if algorithm else body
+
+
+def _json(response: httpx.Response, action: str) -> Any:
+    if response.status_code == 404 or not response.content:
+        return None
+    try:
+        return response.json()
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise unreachable(action, "the answer is not JSON; is this SciCat's address?") from error
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    asked = response.headers.get("Retry-After", "")
+    return min(float(asked), _MAX_RETRY_AFTER_S) if asked.isdigit() else 0.0

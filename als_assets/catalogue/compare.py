@@ -1,0 +1,68 @@
+"""What differs between a record of ours and what SciCat gives back.
+
+Here: a pure comparison that knows how SciCat changes what it stores (times, units, added keys). Not here: requests.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from als_assets.catalogue.model import INGEST, Json
+
+_FIXED = frozenset({"pid", "type", "isPublished"})  # not ours to change: SciCat refuses the first two, people decide the third
+_TIMES = frozenset({"creationTime", "endTime"})
+_UNORDERED = frozenset({"accessGroups", "keywords"})
+
+
+def differences(ours: Json, theirs: Json) -> Json:
+    """The fields to patch, with the values to send. What others added to groups, keywords and scientificMetadata is kept."""
+    changes: Json = {}
+    for name, wanted in ours.items():
+        if name in _FIXED:
+            continue
+        found = theirs.get(name)
+        if name == "investigator" and found is None:
+            found = theirs.get("principalInvestigator")  # v3 stores it there and may show only that
+        if name == "scientificMetadata":
+            wanted, found = _metadata(wanted, found or {})
+        if name in _UNORDERED and isinstance(found, list):
+            wanted = [*found, *(item for item in wanted if item not in found)]
+        if not _same(name, wanted, found):
+            changes[name] = wanted
+    return changes
+
+
+def _metadata(wanted: Json, found: Json) -> tuple[Json, Json]:
+    """PATCH replaces the whole object: what is there and not ours goes back with ours, the creator's mark stays."""
+    merged = {**found, **{key: value for key, value in wanted.items() if key != INGEST or INGEST not in found}}
+    return merged, found
+
+
+def _same(name: str, wanted: Any, found: Any) -> bool:
+    if name in _TIMES:
+        return _moment(wanted) == _moment(found)
+    return _contains(found, wanted)
+
+
+def _contains(found: Any, wanted: Any) -> bool:
+    """Whether everything wanted is there; SciCat adds keys (valueSI, unitSI, _id) to objects of ours."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(_contains(found.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        same_length = isinstance(found, list) and len(found) == len(wanted)
+        return same_length and all(_contains(there, here) for there, here in zip(found, wanted, strict=True))
+    if isinstance(wanted, bool) or isinstance(found, bool):
+        return wanted is found
+    return bool(wanted == found)
+
+
+def _moment(value: Any) -> datetime | None:
+    """The time to the millisecond, which is what SciCat keeps."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,201 @@
+"""Make SciCat hold exactly this record: create it, or bring what is there into agreement, file lists and pictures included.
+
+Here: the reconciliation, safe to run at any time, again, and at the same time as another one. Not here: single requests
+(``client``), what differs (``compare``), or remembering that a record is due.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from itertools import count
+
+from pyscicat.model import DataFile
+
+from als_assets import __version__
+from als_assets.catalogue.client import CatalogueClient, DatasetCalls, file_list
+from als_assets.catalogue.compare import differences
+from als_assets.catalogue.model import INGEST, FileEntry, Issue, Json, Record, Thumbnail, iso
+from als_assets.errors import CatalogueConflict, CatalogueRefused, RecordInvalid, ServiceUnreachable
+
+_ROUNDS = 3
+_POLLS = 30
+
+
+@dataclass(frozen=True)
+class CatalogueReceipt:
+    """The evidence of a record: where it is, and what this call had to do. A second call does nothing.
+
+    ``created`` says whether this call (or an interrupted one with the same ``attempt``) made the record; ``patched`` names the
+    fields that were changed; ``files`` and ``attachments`` count what was added.
+    """
+
+    pid: str
+    url: str
+    created: bool
+    patched: tuple[str, ...]
+    files: int
+    attachments: int
+    issues: tuple[Issue, ...]
+
+
+def ensure_record(client: CatalogueClient, record: Record, *, attempt: str | None = None) -> CatalogueReceipt:
+    """Write the record, or complete and correct the one that is there.
+
+    ``attempt`` names the operation this call belongs to: a repeated call with the same name knows a half-written record for
+    its own and completes it at once; another one first waits ``patience_s`` for its writer. Raises RecordInvalid (nothing was
+    written), ExportRefused, CredentialsRejected, CatalogueRefused, CatalogueConflict, ServiceUnreachable.
+    """
+    if record.errors:
+        raise RecordInvalid(
+            f"The record of {record.dataset_key} is not written: " + "; ".join(issue.sentence for issue in record.errors),
+            next_step="Correct the scan's metadata or the settings, then run the step again",
+        )
+    attempt = attempt or uuid.uuid4().hex
+    calls = client.dataset(record.dataset_key, record.pid)
+    body = record.body()
+    mark = {"attempt": attempt, "software": f"als-assets {__version__}"}
+    body["scientificMetadata"] = {**(body.get("scientificMetadata") or {}), INGEST: mark}
+    fresh, theirs = _create_or_get(calls, body)
+    ours = _attempt_of(theirs) == attempt
+    patched = () if fresh else _patch(calls, body, theirs)
+    issues = list(record.issues)
+    if not ours:
+        _wait_for_the_writer(calls, record, client.settings.patience_s)
+    files = _ensure_files(calls, record, fresh, client.settings.wait_s, issues)
+    attachments = _ensure_attachments(calls, record, fresh, issues)
+    url = client.settings.record_url(record.pid)
+    return CatalogueReceipt(record.pid, url, ours, patched, files, attachments, tuple(issues))
+
+
+def _create_or_get(calls: DatasetCalls, body: Json) -> tuple[bool, Json]:
+    """The record as SciCat has it, and whether it was certainly created just now, hence has no files yet."""
+    try:
+        return True, calls.create(body)
+    except (CatalogueConflict, ServiceUnreachable) as error:
+        # After a 500 the record may be there all the same. Where nobody answers, asking again would only double the wait.
+        answered = "status" in error.details
+        theirs = _get(calls) if answered else None
+        if theirs is None:
+            raise
+        return False, theirs
+
+
+def _get(calls: DatasetCalls) -> Json | None:
+    try:
+        return calls.get()
+    except CatalogueRefused as error:
+        raise CatalogueConflict(
+            f"SciCat has a record {calls.pid} that this account may not read: {error.sentence}",
+            next_step="Put the ingest account's group into the record's accessGroups, or configure its group correctly",
+        ) from error
+
+
+def _attempt_of(theirs: Json) -> object:
+    mark = (theirs.get("scientificMetadata") or {}).get(INGEST)
+    return mark.get("attempt") if isinstance(mark, dict) else None
+
+
+def _patch(calls: DatasetCalls, body: Json, theirs: Json) -> tuple[str, ...]:
+    if theirs.get("type") != body["type"]:
+        raise CatalogueConflict(
+            f"SciCat's record {calls.pid} is of type {theirs.get('type')!r}, ours is {body['type']!r}",
+            next_step="Look at the record in SciCat; it was not made by this platform",
+        )
+    changes = differences(body, theirs)
+    if changes:
+        calls.patch(changes)
+    return tuple(sorted(changes))
+
+
+def _ensure_files(calls: DatasetCalls, record: Record, fresh: bool, wait_s: float, issues: list[Issue]) -> int:
+    """Add the files that are missing; a list whose fate is unknown is looked for before it is sent again."""
+    added = 0
+    for round_number in count(1):
+        known = {} if fresh and round_number == 1 else _known_files(calls)
+        try:
+            for block in record.file_blocks:
+                missing = [entry for entry in block if entry.path not in known]
+                if missing:
+                    calls.add_origdatablock(file_list([_data_file(e) for e in missing], _algorithm(missing)))
+                    added += len(missing)
+            break
+        except ServiceUnreachable:
+            if round_number == _ROUNDS:
+                raise
+            time.sleep(wait_s)
+    _compare_sizes(record, known, issues)
+    return added
+
+
+def _wait_for_the_writer(calls: DatasetCalls, record: Record, patience_s: float) -> None:
+    """Another ingest made the record and may be about to add its files; adding them twice would double the sizes."""
+    deadline = time.monotonic() + patience_s * random.uniform(1.0, 1.3)  # waiters must not all give up at once
+    paths = {entry.path for block in record.file_blocks for entry in block}
+    while paths - _known_files(calls).keys() and time.monotonic() < deadline:
+        time.sleep(patience_s / _POLLS)
+
+
+def _known_files(calls: DatasetCalls) -> dict[str, object]:
+    return {str(e.get("path")): e.get("size") for block in calls.origdatablocks() for e in block.get("dataFileList") or []}
+
+
+def _compare_sizes(record: Record, known: dict[str, object], issues: list[Issue]) -> None:
+    for entry in (entry for block in record.file_blocks for entry in block):
+        if entry.path in known and known[entry.path] != entry.size_bytes:
+            sentence = f"SciCat lists {entry.path} with {known[entry.path]} bytes, it has {entry.size_bytes}"
+            issues.append(Issue("warning", "files", sentence))
+
+
+def _data_file(entry: FileEntry) -> Json:
+    file = DataFile(path=entry.path, size=entry.size_bytes, time=iso(entry.modified_at), chk=entry.sha256)
+    fields: Json = file.model_dump(exclude_none=True)
+    return fields
+
+
+def _algorithm(entries: list[FileEntry]) -> str | None:
+    return "sha256" if any(entry.sha256 for entry in entries) else None
+
+
+def _ensure_attachments(calls: DatasetCalls, record: Record, fresh: bool, issues: list[Issue]) -> int:
+    """Add the pictures that are missing. A record without its picture is a record: a refusal is listed, not raised."""
+    if not record.thumbnails:
+        return 0
+    known = set() if fresh else _known_attachments(calls)
+    added = 0
+    for thumbnail in record.thumbnails:
+        if known & {record.attachment_id(thumbnail), thumbnail.caption}:
+            continue
+        try:
+            added += _attach(calls, record, thumbnail)
+        except CatalogueRefused as error:
+            issues.append(Issue("warning", "thumbnail", f"The picture {thumbnail.caption!r} was not added: {error.sentence}"))
+    return added
+
+
+def _attach(calls: DatasetCalls, record: Record, thumbnail: Thumbnail) -> int:
+    body = {
+        "thumbnail": thumbnail.uri,
+        "caption": thumbnail.caption,
+        "ownerGroup": record.dataset.ownerGroup,
+        "accessGroups": record.dataset.accessGroups,
+    }
+    identifier = record.attachment_id(thumbnail)
+    try:
+        calls.add_attachment(identifier, body)
+    except ServiceUnreachable:
+        # SciCat answers 500 to an identifier that exists: another ingest was faster, or our own answer was lost.
+        if identifier in _known_attachments(calls):
+            return 0
+        raise
+    except CatalogueRefused as error:
+        if error.details.get("status") not in (403, 404):
+            raise
+        calls.add_attachment_v3(body)
+    return 1
+
+
+def _known_attachments(calls: DatasetCalls) -> set[str]:
+    return {str(item.get(name)) for item in calls.attachments() for name in ("id", "aid", "_id", "caption")}

@@ -1,0 +1,156 @@
+"""Where the axis of rotation is projected on the detector, in columns (pixel centres are whole numbers, from 0).
+
+Here: estimates from projections and sinograms, and how far they agree. What belongs here is the search for one number. Not
+here: reading the scan and correcting it, see ``chain.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from als_assets.recon.errors import CenterNotFound
+
+Images = NDArray[np.float32]
+Array = NDArray[np.float64]
+Confidence = Literal["given", "high", "medium", "low"]
+
+_CONTRAST = 1e-4  # of line integrals; less than any detector can tell from nothing
+_GIVE = "Look at centers.jpg of the preview and give the centre as a number with --center."
+
+
+@dataclass(frozen=True)
+class Center:
+    """The centre used, in pixels, how it was found, all estimates, and how far they agree."""
+
+    value: float
+    method: str
+    estimates: dict[str, float]
+    confidence: Confidence
+
+
+def opposite(theta_deg: Array) -> tuple[int, float]:
+    """Index of the projection nearest to half a turn after the first, and how far it is beyond that in degrees (signed).
+
+    Raises CenterNotFound when none is near.
+    """
+    miss = np.mod(theta_deg - theta_deg[0], 360.0) - 180.0
+    index = int(np.argmin(np.abs(miss)))
+    if abs(miss[index]) > 5:
+        raise CenterNotFound(
+            f"No projection lies within 5 degrees of half a turn after the first (nearest misses by {abs(miss[index]):.1f}).",
+            next_step="Use --center vo or give the centre as a number.",
+        )
+    return index, float(miss[index])
+
+
+def phase_correlation(first: Images, turned: Images) -> float:
+    """Centre from two projections (rows, columns) of line integrals half a turn apart, to about a tenth of a pixel.
+
+    The cross spectrum of the one and the mirrored other, summed over rows and half whitened, peaks at twice the offset of the
+    axis. Source: Kuglin and Hines (1975); as ``find_center_pc`` of TomoPy. Raises CenterNotFound (nothing to correlate).
+    """
+    if min(np.ptp(first), np.ptp(turned)) < _CONTRAST:
+        raise CenterNotFound("The projections are empty: nothing to correlate.", next_step=_GIVE)
+    columns = first.shape[1]
+    length = 2 * columns
+    taper = _taper(columns)
+    spectra = [np.fft.rfft(np.gradient(image.astype(np.float64), axis=1) * taper, length, axis=1) for image in (first, turned[:, ::-1])]
+    cross = (spectra[0] * spectra[1].conj()).sum(0)
+    strength = np.abs(cross)
+    frequency = np.arange(cross.size) / length
+    cross = cross / np.sqrt(np.maximum(strength, 1e-6 * strength.max())) * np.exp(-((frequency / 0.25) ** 2))
+    coarse = int(np.argmax(np.fft.irfft(cross, length)))
+    near = (coarse - length if coarse > columns else coarse) + np.linspace(-1.5, 1.5, 301)
+    height = np.asarray((cross[None] * np.exp(2j * np.pi * frequency[None] * near[:, None])).real.sum(1), np.float64)
+    return float(columns - 1 + _peak(near, height)) / 2
+
+
+def vo(sinogram: Images, theta_deg: Array) -> float:
+    """Centre from one sinogram (angles, columns) over at least half a turn, to about a quarter of a pixel.
+
+    A sinogram and its mirror image, joined to a full turn, leave part of their Fourier plane empty only if mirrored about the
+    right column. Source: Vo et al., Opt. Express 22 (2014) 19078. Raises CenterNotFound (less than half a turn, no contrast).
+    """
+    half, columns = _half_turn(sinogram, theta_deg), sinogram.shape[1]
+    if np.ptp(half) < _CONTRAST:
+        raise CenterNotFound("The sinogram is empty: no centre can be found in it.", next_step=_GIVE)
+    bin_by = max(1, columns // 320)
+    usable = columns // bin_by * bin_by
+    binned = half[:, :usable].reshape(half.shape[0], -1, bin_by).mean(2)
+    width = binned.shape[1]
+    trials = np.arange(width / 4, 3 * width / 4, 0.5)
+    coarse = trials[np.argmin(_emptiness(binned, trials))] * bin_by + (bin_by - 1) / 2
+    for reach, step in ((2.0 * bin_by, 0.5), (1.0, 0.1)):
+        trials = np.arange(coarse - reach, coarse + reach + step / 2, step)
+        coarse = _peak(trials, -_emptiness(half, trials))
+    return float(coarse)
+
+
+def judge(estimates: dict[str, float], wanted: str) -> Center:
+    """Chooses among the estimates: the wanted method, or for ``auto`` phase correlation before vo; agreement is confidence.
+
+    Raises CenterNotFound when there is no estimate.
+    """
+    if not estimates:
+        raise CenterNotFound("No method could find the centre of rotation.", next_step=_GIVE)
+    method = next(name for name in (wanted, "pc", "vo") if name in estimates)
+    spread = max(estimates.values()) - min(estimates.values()) if len(estimates) > 1 else None
+    confidence: Confidence = "low" if spread is None or spread > 2 else "medium" if spread > 0.75 else "high"
+    return Center(estimates[method], method, estimates, confidence)
+
+
+def _taper(columns: int) -> Array:
+    edge = max(columns // 16, 1)
+    ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(edge) + 0.5) / edge)
+    window = np.ones(columns)
+    window[:edge], window[-edge:] = ramp, ramp[::-1]
+    return window
+
+
+def _peak(places: Array, heights: Array) -> float:
+    """Top of the parabola through the highest of equally spaced points and its neighbours."""
+    top = int(np.argmax(heights))
+    if top in (0, heights.size - 1):
+        return float(places[top])
+    left, middle, right = heights[top - 1 : top + 2]
+    bend = left - 2 * middle + right
+    return float(places[top] + (0.5 * (left - right) / bend if bend else 0.0) * (places[1] - places[0]))
+
+
+def _half_turn(sinogram: Images, theta_deg: Array) -> Array:
+    turned = np.abs(theta_deg - theta_deg[0])
+    step = float(np.median(np.abs(np.diff(theta_deg)))) if theta_deg.size > 1 else 360.0
+    if turned.max() < 180 - 1.5 * step:
+        raise CenterNotFound(f"The scan covers {turned.max():.1f} degrees, less than half a turn.", next_step=_GIVE)
+    return np.asarray(sinogram[turned < 180 - step / 2], np.float64)
+
+
+def _levelled(image: Array) -> Array:
+    """Without a step at the edges of the view, which would hold the centre in the middle: most scans end in air; where the
+    sample is wider than the view, its slope is used instead."""
+    edges = image[:, [0, -1]].mean(axis=0)
+    if np.abs(edges).max() < 0.1 * np.abs(image).max():
+        return np.asarray(image - edges.mean(), np.float64)
+    return np.asarray(np.gradient(image, axis=1) * _taper(image.shape[1]), np.float64)
+
+
+def _emptiness(half: Array, trials: Array) -> Array:
+    """Mean power in the part of the Fourier plane that the right centre leaves empty, for each trial centre."""
+    angles, columns = half.shape
+    length = 2 * columns
+    orders = np.arange(min(20, angles // 8) + 1, min(angles, 256))
+    highest = orders[-1] / (np.pi * columns)
+    keep = min(max(int(highest * length) + 1, 3), columns + 1)
+    rows, mirrored = (np.fft.rfft(_levelled(image), length, axis=1)[:, :keep] for image in (half, half[:, ::-1]))
+    nothing = np.zeros_like(rows)
+    both = [np.fft.fft(np.concatenate(parts), axis=0) for parts in ((rows, nothing), (nothing, mirrored))]
+    pick = np.concatenate([orders, -orders])
+    first, second = both[0][pick], both[1][pick]
+    frequency = np.arange(keep) / length
+    empty = (frequency[None] < np.abs(pick[:, None]) / (np.pi * columns)) & (np.arange(keep)[None] > 1)
+    phases = np.exp(-2j * np.pi * frequency[None] * (2 * trials[:, None] - (columns - 1)))
+    return np.array([(np.abs(first + second * phase)[empty] ** 2).mean() for phase in phases])

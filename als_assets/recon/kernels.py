@@ -1,0 +1,178 @@
+"""The inner loops, compiled by numba when first used and kept on disk for the next process.
+
+Here: loops over plain arrays, in a vector form and in a portable form. What belongs here is code without decisions. Not
+here: geometry, memory and order of work, see ``gridding.py`` and ``chain.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+from als_assets.recon.vectors import split_float
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """numba's machine code for ``function``: no GIL, reordered floating point sums, cached on disk."""
+    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})(function))
+
+
+@compiled
+def negative_log(x: np.float32) -> np.float32:
+    """-ln(x) for normal x > 0 to 1e-6: the exponent from the bits, the mantissa (0.707 to 1.414) by the series of atanh.
+
+    Without branches and calls, so that loops over it use vector registers; the C library's logarithm would be 5 times slower.
+    """
+    exponent, m = split_float(x)
+    t = (m - np.float32(1.0)) / (m + np.float32(1.0))
+    t2 = t * t
+    series = np.float32(1 / 7) + t2 * np.float32(1 / 9)
+    series = np.float32(1 / 5) + t2 * series
+    series = np.float32(1 / 3) + t2 * series
+    return np.float32(-(exponent * np.float32(0.6931471805599453) + np.float32(2.0) * t * (np.float32(1.0) + t2 * series)))
+
+
+@compiled
+def absorb(raw: Any, gain: Any, offset: Any, floor: np.float32, out: Any) -> None:
+    """out[z, a, x] = -ln(max(raw[a, z, x] * gain[z, x] + offset[z, x], floor))."""
+    angles, rows, columns = raw.shape
+    for a in range(angles):
+        for z in range(rows):
+            for x in range(columns):
+                value = np.float32(raw[a, z, x]) * gain[z, x] + offset[z, x]
+                out[z, a, x] = negative_log(value if value > floor else floor)
+
+
+@compiled
+def place(cos: Any, sin: Any, weight: Any, frequency: Any, n: int, table: Any, cursor: Any, points: Any, cells: Any, u: Any, v: Any,
+          fill: bool) -> None:  # fmt: skip
+    """Counts the polar samples in each 64 x 64 tile of the n x n grid (``fill`` false, into ``cursor``), or writes their number,
+    first grid cell and 4 + 4 weights at the running ``cursor`` of their tile. The checkerboard sign that puts the image's
+    origin in the middle is part of the weights. ``table``: the window's half, ``(table.size - 2) / 2`` steps per cell."""
+    tiles = (n + 63) // 64
+    steps = np.float64((table.size - 2) // 2)
+    for a in range(cos.size):
+        for k in range(frequency.size):
+            x = frequency[k] * cos[a] * n + n / 2
+            y = frequency[k] * sin[a] * n + n / 2
+            x0 = math.ceil(x - 2.0)
+            y0 = math.ceil(y - 2.0)
+            if x0 < 1 or y0 < 1 or x0 + 4 > n or y0 + 4 > n:  # cell 0 has no mirror image
+                continue
+            tile = (y0 // 64) * tiles + x0 // 64
+            at = cursor[tile]
+            cursor[tile] = at + 1
+            if fill:
+                points[at] = a * frequency.size + k
+                cells[at] = y0 * n + x0
+                for j in range(4):
+                    px = abs(x0 + j - x) * steps
+                    py = abs(y0 + j - y) * steps
+                    ix, iy = int(px), int(py)
+                    wx = table[ix] + (px - ix) * (table[ix + 1] - table[ix])
+                    wy = table[iy] + (py - iy) * (table[iy + 1] - table[iy])
+                    u[at, j] = wx * (1 - 2 * ((x0 + j) % 2))
+                    v[at, j] = wy * (1 - 2 * ((y0 + j) % 2)) * weight[a]
+
+
+@cache
+def pack(lanes: int) -> Callable[..., None]:
+    """The loop that lays ``lanes`` sinograms side by side with padding: (rows, angles, columns) -> (angles, length, lanes)."""
+
+    def kernel(sinograms: Any, edge: np.float32, out: Any) -> None:
+        rows, angles, columns = sinograms.shape
+        length = out.shape[1]
+        middle = columns + (length - columns) // 2
+        for a in range(angles):
+            for z in range(rows):
+                for x in range(columns):
+                    out[a, x, z] = sinograms[z, a, x]
+            for z in range(rows, lanes):
+                for x in range(columns):
+                    out[a, x, z] = np.float32(0.0)
+            for x in range(columns, length):
+                source = columns - 1 if x < middle else 0
+                for z in range(lanes):
+                    out[a, x, z] = out[a, source, z] * edge
+
+    return compiled(kernel)
+
+
+@cache
+def shape_spectrum(lanes: int) -> Callable[..., None]:
+    """The loop that multiplies (angles, length, lanes) spectra, pairs of lanes as complex numbers, by (length,) re + i im."""
+
+    def kernel(spectra: Any, re: Any, im: Any) -> None:
+        for a in range(spectra.shape[0]):
+            for k in range(spectra.shape[1]):
+                for z in range(0, lanes, 2):
+                    x, y = spectra[a, k, z], spectra[a, k, z + 1]
+                    spectra[a, k, z] = x * re[k] - y * im[k]
+                    spectra[a, k, z + 1] = x * im[k] + y * re[k]
+
+    return compiled(kernel)
+
+
+@cache
+def spread(lanes: int) -> Callable[..., None]:
+    """The loop that adds each polar sample, weighted, to its 4 x 4 cells: spectra (samples, lanes) -> grid (n * n, lanes)."""
+
+    def kernel(spectra: Any, points: Any, cells: Any, u: Any, v: Any, n: int, grid: Any) -> None:
+        for m in range(points.size):
+            p = points[m]
+            for i in range(4):
+                row = cells[m] + i * n
+                for j in range(4):
+                    weight = v[m, i] * u[m, j]
+                    for z in range(lanes):
+                        grid[row + j, z] += weight * spectra[p, z]
+
+    return compiled(kernel)
+
+
+@cache
+def cut(lanes: int) -> Callable[..., None]:
+    """The loop that takes the slices out of (width, width, lanes): times column and row factors, zero outside the circle."""
+
+    def kernel(grid: Any, factor_x: Any, factor_y: Any, radius: float, out: Any) -> None:
+        rows, width, _ = out.shape
+        axis = width // 2
+        factors = np.empty(width, np.float32)
+        for y in range(width):
+            square = radius * radius - (y - axis) * (y - axis)
+            for x in range(width):
+                sign = np.float32(1 - 2 * ((x + y) % 2)) if (x - axis) * (x - axis) <= square else np.float32(0.0)
+                factors[x] = factor_x[x] * factor_y[y] * sign
+            line = grid[y]
+            for begin in range(0, width, 16):  # blocks that stay in the first cache while they are transposed
+                block, factor = line[begin : min(begin + 16, width)], factors[begin : min(begin + 16, width)]
+                for z in range(rows):
+                    target = out[z, y, begin : min(begin + 16, width)]
+                    for x in range(target.size):
+                        target[x] = block[x, z] * factor[x]
+
+    return compiled(kernel)
+
+
+@compiled
+def halve(volume: Any, out: Any, fz: int, fy: int, fx: int) -> None:
+    """out = mean over blocks of fz x fy x fx voxels (each 1 or 2); blocks at the far edges hold what there is."""
+    depth, height, width = volume.shape
+    for z in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            for x in range(out.shape[2]):
+                total = 0.0
+                count = 0
+                for k in range(z * fz, min((z + 1) * fz, depth)):
+                    for j in range(y * fy, min((y + 1) * fy, height)):
+                        for i in range(x * fx, min((x + 1) * fx, width)):
+                            total += volume[k, j, i]
+                            count += 1
+                out[z, y, x] = total / count

@@ -1,0 +1,126 @@
+"""The configuration of the simulator: which clients, collections, directories and users exist.
+
+Here: the models and the loading of a JSON file, with errors that name the field. Not here: faults and the state of a running
+simulator, which live in SQLite below ``state_dir``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from als_assets.errors import ConfigError
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Collection(_Model):
+    """One Globus collection. ``writable_by`` lists client ids (None: every client may write; the empty list: nobody)."""
+
+    name: str
+    root: Path
+    entity_type: str = "GCSv5_guest_collection"
+    writable_by: list[str] | None = None
+
+
+class GlobusConfig(_Model):
+    """Client identities and collections. ``retry_s`` is how long a task waits between attempts at a failing file."""
+
+    clients: dict[str, str] = Field(default_factory=dict)
+    collections: dict[str, Collection] = Field(default_factory=dict)
+    task_slots: int = Field(default=3, ge=1)
+    bytes_per_s: int | None = Field(default=None, gt=0)
+    token_ttl_s: int = Field(default=172800, gt=0)
+    retry_s: float = Field(default=0.2, gt=0)
+
+
+class SfapiConfig(_Model):
+    """API clients (public keys) and what their jobs may use.
+
+    ``roots`` are real directories: a path in a request is a real absolute path and must lie below one of them. The first root
+    is also the home directory of ``user``. ``timezone`` is the one in which the scheduler prints times, without an offset.
+    ``keep_jobs``: jobs survive a clean stop (they always survive ``kill -9``).
+    """
+
+    clients: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    user: str = "alsdev"
+    roots: list[Path] = Field(default_factory=list)
+    slots: int = Field(default=2, ge=1)
+    queue_wait_s: float = Field(default=0.3, ge=0)
+    environment: dict[str, str] = Field(default_factory=dict)
+    token_ttl_s: float = Field(default=600, gt=0)
+    kill_wait_s: float = Field(default=1.0, ge=0)
+    timezone: str = "UTC"
+    keep_jobs: bool = False
+
+
+class ScicatUser(_Model):
+    """One account of the catalogue."""
+
+    password: str
+    groups: list[str] = Field(default_factory=list)
+    admin: bool = False
+
+
+class ScicatConfig(_Model):
+    """Accounts, the groups with special rights, and which backend's habits to show."""
+
+    users: dict[str, ScicatUser] = Field(default_factory=dict)
+    create_groups: list[str] = Field(default_factory=list)
+    lifecycle_groups: list[str] = Field(default_factory=list)
+    delete_groups: list[str] = Field(default_factory=list)
+    personality: Literal["5.2", "4.27"] = "5.2"
+    token_ttl_s: float = Field(default=3600, gt=0)
+
+
+class SimulatorConfig(_Model):
+    """All of it. ``port`` 0 takes a free one; a host that others can reach is refused unless ``allow_remote``."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    state_dir: Path
+    allow_remote: bool = False
+    globus: GlobusConfig = Field(default_factory=GlobusConfig)
+    sfapi: SfapiConfig = Field(default_factory=SfapiConfig)
+    scicat: ScicatConfig = Field(default_factory=ScicatConfig)
+
+    @model_validator(mode="after")
+    def _stay_at_home(self) -> Self:
+        if not self.allow_remote and not _is_loopback(self.host):
+            raise ValueError(f"host {self.host} can be reached from outside; use 127.0.0.1, or set allow_remote to true")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_config(path: Path) -> SimulatorConfig:
+    """The configuration in the JSON file ``path``.
+
+    Raises:
+        ConfigError: the file cannot be read, is not JSON, or a field is wrong (the sentence names it).
+    """
+    try:
+        return SimulatorConfig.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).", next_step="Give the path of a readable file.") from error
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{path}, line {error.lineno}: not JSON ({error.msg}).", next_step="Correct that line and start again."
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"{path}: {field}: {first['msg']}.", next_step="Correct that field and start again.") from error

@@ -1,0 +1,274 @@
+"""SciCat's datasets: create, find, change, lifecycle, delete; versions 3 and 4.
+
+Here: the routes, the rights and the known habits of backends 4.27 and 5.2. Not here: what a body may hold (``rules``), and the
+blocks and attachments below a dataset (``blocks``).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from als_assets.simulator import clock
+from als_assets.simulator.config import ScicatConfig
+from als_assets.simulator.faults import FaultBook, FaultRule
+from als_assets.simulator.scicat import rules, search
+from als_assets.simulator.scicat.auth import Principal, RawError, ScicatAuth, ScicatError
+from als_assets.simulator.scicat.units import with_si
+from als_assets.simulator.store import Doc, Store
+from als_assets.simulator.web import Call, reply, route
+
+DATASET = "scicat_dataset"
+_MOST_BYTES = 16 << 20
+_PAIRS = {
+    "proposalId": "proposalIds",
+    "sampleId": "sampleIds",
+    "instrumentId": "instrumentIds",
+    "principalInvestigator": "principalInvestigators",
+}
+
+
+class Datasets:
+    """The routes below /api/v3/datasets and /api/v4/datasets."""
+
+    def __init__(self, config: ScicatConfig, store: Store, auth: ScicatAuth, faults: FaultBook) -> None:
+        self._config, self._store, self._auth, self._faults = config, store, auth, faults
+
+    def routes(self, base: str) -> list[BaseRoute]:
+        """All routes of this class below ``base`` (/api/v3 or /api/v4)."""
+        one = f"{base}/datasets/{{pid}}"
+        return [
+            route(f"{base}/datasets/isValid", self._is_valid, "POST"),
+            route(f"{base}/datasets", self._create, "POST"),
+            route(f"{base}/datasets", self._list),
+            route(f"{base}/datasets/fullquery", self._full_query),
+            route(f"{base}/datasets/count", self._count),
+            route(f"{base}/datasets/findOne", self._find_one),
+            route(f"{one}/datasetlifecycle", self._lifecycle, "GET", "PATCH"),
+            route(one, self._show),
+            route(one, self._change, "PATCH"),
+            route(one, self._delete, "DELETE"),
+        ]
+
+    def find(self, call: Call, principal: Principal) -> Doc:
+        """The dataset in the path, readable or not. Raises ``ScicatError`` 404."""
+        pid = unquote(call.param("pid"))
+        dataset = self._store.get(DATASET, pid)
+        if dataset is None:
+            raise ScicatError(404, f"dataset: {pid} not found")
+        return dataset
+
+    def read(self, call: Call) -> Doc:
+        """The dataset in the path. Raises ``ScicatError`` 404, or 403 when the principal may not see it."""
+        principal = self._auth.principal(call)
+        dataset = self.find(call, principal)
+        if not principal.can_read(dataset):
+            raise ScicatError(403, "Unauthorized access")
+        return dataset
+
+    # --- create --------------------------------------------------------------------------------------------------------
+
+    def _create(self, call: Call) -> Response:
+        principal, body, v4 = self._auth.principal(call, writing=True), call.json(), _is_v4(call)
+        if not principal.creator:
+            raise ScicatError(403, "Forbidden resource")
+        if len(call.body) > _MOST_BYTES:
+            raise RawError(500, "Internal server error")
+        _refuse(rules.new_dataset(body, v4=v4), v4=v4)
+        if v4 and not body.get("owner"):
+            raise RawError(500, {"message": "Dataset validation failed: owner: Path `owner` is required."})
+        if body.get("datasetName") == "":
+            errors = {"datasetName": {"name": "ValidatorError", "message": "Path `datasetName` is required."}}
+            raise RawError(500, {"errors": errors})
+        dataset = _new(body, principal.name)
+        if not self._store.insert(DATASET, dataset["pid"], dataset):
+            raise ScicatError(409, f"A dataset with pid {dataset['pid']} already exists!")
+        if _has_null(dataset["scientificMetadata"]):
+            self._after_null()
+        return reply(dataset, 201)
+
+    def _after_null(self) -> None:
+        """A null at the top of scientificMetadata: the record is stored, but 5.2 answers 500, and 4.27 answers and then dies."""
+        if self._config.personality == "5.2":
+            raise RawError(500, {})
+        self._faults.add(FaultRule(where="http", path="/api/v[34]/*", status="drop", times=None))
+
+    def _is_valid(self, call: Call) -> Response:
+        self._auth.principal(call)
+        problems = rules.new_dataset(call.json(), v4=_is_v4(call))
+        reason = {"reason": _sentences(problems)} if problems else {}
+        return reply({"valid": not problems, **reason})
+
+    # --- find ----------------------------------------------------------------------------------------------------------
+
+    def _visible(self, call: Call, where: Doc) -> list[Doc]:
+        principal = self._auth.principal(call)
+        readable = (dataset for dataset in self._store.all(DATASET) if principal.can_read(dataset))
+        return [dataset for dataset in readable if search.matches(dataset, where)]
+
+    def _list(self, call: Call) -> Response:
+        query = search.json_parameter(call, "filter")
+        found = self._visible(call, query.get("where") or {})
+        return reply(search.page(found, query.get("limits") or query, 10 if _is_v4(call) else None))
+
+    def _full_query(self, call: Call) -> Response:
+        found = self._visible(call, search.json_parameter(call, "fields"))
+        return reply(search.page(found, search.json_parameter(call, "limits"), None))
+
+    def _count(self, call: Call) -> Response:
+        where = search.json_parameter(call, "where") or search.json_parameter(call, "filter").get("where") or {}
+        return reply({"count": len(self._visible(call, where))})
+
+    def _find_one(self, call: Call) -> Response:
+        query = search.json_parameter(call, "filter")
+        found = search.page(self._visible(call, query.get("where") or {}), query.get("limits") or {}, None)
+        return reply(found[0]) if found else Response(status_code=200)
+
+    def _show(self, call: Call) -> Response:
+        dataset, includes = self.read(call), call.queries("include")
+        for name, kind in (("origdatablocks", "scicat_orig"), ("datablocks", "scicat_block"), ("attachments", "scicat_attachment")):
+            if _is_v4(call) and (name in includes or "all" in includes):
+                dataset[name] = [_shown(doc) for doc in self._store.all(kind) if dataset["pid"] in doc["_datasets"]]
+        return reply(dataset)
+
+    # --- change --------------------------------------------------------------------------------------------------------
+
+    def _writable(self, call: Call) -> tuple[Principal, Doc]:
+        principal = self._auth.principal(call, writing=True)
+        dataset = self.find(call, principal)
+        if not (principal.creator or principal.lifecycle or principal.owns(dataset)):
+            raise ScicatError(403, "Forbidden resource")
+        return principal, dataset
+
+    def _change(self, call: Call) -> Response:
+        principal, dataset = self._writable(call)
+        body, v4 = call.json(), _is_v4(call)
+        _refuse(rules.changed_dataset(body, v4=v4), v4=v4)  # the backend looks at the body first, then at the owner
+        if not principal.owns(dataset):
+            raise ScicatError(403, "Unauthorized to update this dataset")
+        if _has_null(body.get("scientificMetadata") or {}):
+            raise RawError(500, {})
+        with self._store.edit(DATASET, dataset["pid"]) as record:
+            _check_unmodified(call, record)
+            if "datasetlifecycle" in body:
+                # What the body leaves out falls back to the defaults; only the lifecycle's own route merges.
+                body["datasetlifecycle"] = {**_new_lifecycle(), **body["datasetlifecycle"]}
+            if v4:
+                record.update(size=0, numberOfFiles=0)
+            if "scientificMetadata" in body:
+                body["scientificMetadata"] = with_si(body["scientificMetadata"] or {})
+            record.update({**body, **_pairs(body)}, updatedAt=clock.iso_millis(), updatedBy=principal.name)
+        return reply(record)
+
+    def _lifecycle(self, call: Call) -> Response:
+        if call.method == "GET":
+            return reply(self.read(call)["datasetlifecycle"])
+        principal, dataset = self._writable(call)
+        body = call.json()
+        if words := rules.changed_lifecycle(body):
+            raise ScicatError(400, words)
+        if not (principal.lifecycle or principal.owns(dataset)):
+            raise ScicatError(403, "Unauthorized to update this dataset")
+        with self._store.edit(DATASET, dataset["pid"]) as record:
+            record["datasetlifecycle"].update(body)
+            record.update(updatedAt=clock.iso_millis(), updatedBy=principal.name)
+        return reply(record["datasetlifecycle"])
+
+    def _delete(self, call: Call) -> Response:
+        principal = self._auth.principal(call, writing=True)
+        if not principal.deleter:
+            raise ScicatError(403, "Forbidden resource")
+        dataset = self.find(call, principal)
+        # Blocks and attachments stay behind, as in the real backend.
+        self._store.drop(DATASET, dataset["pid"])
+        return reply(dataset)
+
+
+def _new(body: Doc, creator: str | None) -> Doc:
+    pid, moment = body.get("pid") or f"20.500.12345/{uuid.uuid4()}", clock.iso_millis()
+    counts = dict.fromkeys(("size", "packedSize", "numberOfFiles", "numberOfFilesArchived"), 0)
+    lists: Doc = {key: [] for key in ("accessGroups", "keywords", "techniques", "sharedWith", "relationships")}
+    return {
+        **counts,
+        **lists,
+        "isPublished": False,
+        "classification": "IN=medium,AV=low,CO=low",
+        **body,
+        "scientificMetadata": with_si(body.get("scientificMetadata") or {}),
+        **_pairs(body),
+        "pid": pid,
+        "_id": pid,
+        "datasetlifecycle": {**_new_lifecycle(), **body.get("datasetlifecycle", {})},
+        "version": "v3",
+        "createdBy": creator,
+        "updatedBy": creator,
+        "createdAt": moment,
+        "updatedAt": moment,
+    }
+
+
+def _pairs(body: Doc) -> Doc:
+    """Version 3 has one proposal, sample, instrument and investigator, version 4 lists of them; both are kept."""
+    pairs: Doc = {}
+    for one, many in _PAIRS.items():
+        if one in body:
+            pairs[many] = [body[one]]
+        elif body.get(many):
+            pairs[one] = body[many][0]
+    return pairs
+
+
+def _new_lifecycle() -> Doc:
+    moment = clock.iso_millis()
+    return {
+        "archivable": True,
+        "retrievable": False,
+        "publishable": False,
+        "isOnCentralDisk": True,
+        "archiveStatusMessage": "datasetCreated",
+        "retrieveStatusMessage": "",
+        "retrieveIntegrityCheck": False,
+        "dateOfDiskPurging": moment,
+        "archiveRetentionTime": moment,
+        "dateOfPublishing": moment,
+        "publishedOn": moment,
+    }
+
+
+def _has_null(metadata: Doc) -> bool:
+    return any(value is None for value in metadata.values())
+
+
+def _is_v4(call: Call) -> bool:
+    return call.path.startswith("/api/v4/")
+
+
+def _shown(doc: Doc) -> Doc:
+    return {key: value for key, value in doc.items() if key != "_datasets"}
+
+
+def _sentences(problems: rules.Problems) -> list[str]:
+    return [sentence for constraints in problems.values() for sentence in constraints.values()]
+
+
+def _refuse(problems: rules.Problems, *, v4: bool) -> None:
+    """Raise the refusal of a body: in v3 the list of problems is JSON text inside the message."""
+    if problems and v4:
+        raise ScicatError(400, _sentences(problems))
+    if problems:
+        listed = [{"property": key, "children": [], "constraints": value} for key, value in problems.items()]
+        raise RawError(400, {"status": 400, "message": json.dumps(listed)})
+
+
+def _check_unmodified(call: Call, record: Doc) -> None:
+    header = call.request.headers.get("if-unmodified-since")
+    if not header:
+        return
+    known = datetime.strptime(header, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    if known < clock.parse(record["updatedAt"]).replace(microsecond=0):
+        raise ScicatError(412, "Resource has been modified on server")

@@ -1,0 +1,88 @@
+"""SciCat's queries: ``where`` conditions, order and pages.
+
+Here: pure functions over records. Not here: rights; the caller leaves out what may not be seen.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from als_assets.simulator.scicat.auth import ScicatError
+from als_assets.simulator.store import Doc
+from als_assets.simulator.web import Call
+
+
+def json_parameter(call: Call, name: str) -> Doc:
+    """A query parameter that holds a JSON object; {} when absent. Raises ``ScicatError`` 400."""
+    try:
+        value = json.loads(call.query(name) or "{}")
+    except json.JSONDecodeError as error:
+        raise ScicatError(400, f"Invalid JSON in {name}: {error}") from error
+    if not isinstance(value, dict):
+        raise ScicatError(400, f"Invalid JSON in {name}: an object was expected")
+    return value
+
+
+def matches(record: Doc, where: Doc) -> bool:
+    """Whether a record fulfils all conditions."""
+    for key, condition in where.items():
+        if key in ("$or", "or"):
+            if not any(matches(record, part) for part in condition):
+                return False
+        elif key in ("$and", "and"):
+            if not all(matches(record, part) for part in condition):
+                return False
+        elif key == "text":
+            words = f"{record.get('datasetName', '')} {record.get('description', '')}".lower()
+            if str(condition).lower() not in words:
+                return False
+        elif not _fulfils(_value(record, key), condition):
+            return False
+    return True
+
+
+def _value(record: Doc, key: str) -> Any:
+    found: Any = record
+    for part in [key] if key in record else key.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _fulfils(value: Any, condition: Any) -> bool:
+    if isinstance(condition, dict):
+        return all(_operator(name, value, operand) for name, operand in condition.items())
+    if isinstance(condition, list):
+        return value in condition
+    return bool(condition in value) if isinstance(value, list) else bool(value == condition)
+
+
+def _operator(name: str, value: Any, operand: Any) -> bool:
+    name = name.removeprefix("$")
+    if name in ("like", "regexp", "regex", "ilike"):
+        return re.search(str(operand), str(value or ""), re.IGNORECASE if name == "ilike" else 0) is not None
+    if name in ("inq", "in", "nin"):
+        found = any(item in operand for item in value) if isinstance(value, list) else value in operand
+        return found != (name == "nin")
+    if name in ("neq", "ne"):
+        return bool(value != operand)
+    if name == "exists":
+        return (value is not None) == bool(operand)
+    if name == "between":
+        return value is not None and bool(operand[0] <= value <= operand[1])
+    comparisons = {"gt": lambda: value > operand, "gte": lambda: value >= operand}
+    comparisons |= {"lt": lambda: value < operand, "lte": lambda: value <= operand}
+    if name not in comparisons:
+        raise ScicatError(400, f"Unknown operator {name}")
+    return value is not None and bool(comparisons[name]())
+
+
+def page(records: list[Doc], limits: Doc, default_limit: int | None) -> list[Doc]:
+    """The records of one page: ``order`` "field:asc" (or ``sort`` {field: direction}), ``skip`` and ``limit``."""
+    order = limits.get("order") or ""
+    sort = limits.get("sort") or dict(part.strip().partition(":")[::2] for part in str(order).split(",") if part.strip())
+    for field, direction in reversed(list(sort.items())):
+        records = sorted(records, key=lambda record: str(record.get(field) or ""), reverse=str(direction).startswith("desc"))
+    skip, limit = int(limits.get("skip") or 0), limits.get("limit") or default_limit
+    return records[skip:] if limit is None else records[skip : skip + int(limit)]

@@ -1,0 +1,111 @@
+"""The command line itself: help, codes, places for compiled code, and standing alone.
+
+Here: promises of cli.py. What belongs here is words and processes. Not here: results of the commands.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from recon_phantoms import ScanFile
+
+import als_assets.recon
+from als_assets.recon import cli, errors
+
+
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=100, check=False, env={**clean, **environment}
+    )
+
+
+def test_help_lists_commands_and_exit_codes_without_heavy_imports() -> None:
+    code = """
+        import sys
+        from als_assets.recon.cli import main
+        try:
+            main(["--help"])
+        except SystemExit as end:
+            heavy = {"numpy", "numba", "ducc0", "h5py", "tensorstore", "PIL", "pywt", "pydantic", "dagster"} & set(sys.modules)
+            print("HEAVY", sorted(heavy), end.code)
+    """
+    done = python("-c", textwrap.dedent(code))
+    assert "HEAVY [] 0" in done.stdout, done.stderr
+    for word in ("reconstruct", "multires", "preview", "31 DiskFull"):
+        assert word in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["reconstruct", "multires", "preview"])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    assert end.value.code == 0
+    assert "--output" in capsys.readouterr().out
+
+
+def test_wrong_use_is_code_two(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["unknown"], ["reconstruct"], ["reconstruct", "x.h5"]):
+        with pytest.raises(SystemExit) as end:
+            cli.main(arguments)
+        assert end.value.code == 2
+    assert "--output" in capsys.readouterr().err
+
+
+def test_errors_are_one_line_with_the_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["reconstruct", str(tmp_path / "no.h5"), "--output", str(tmp_path)]) == errors.InputUnreadable.exit_code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"{tmp_path / 'no.h5'} cannot be opened: No such file or directory. Check")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_wrong_centre_is_named(small_scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["reconstruct", str(small_scan), "--output", str(tmp_path), "--center", "left"]) == 20
+    assert "'left'" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_130(small_scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_preview", interrupted)
+    assert cli.main(["preview", str(small_scan), "--output", str(tmp_path)]) == 130
+
+
+def test_the_package_runs_alone_from_a_copy(tmp_path: Path) -> None:
+    """As in the container: nothing of the platform beside it, no write access to the code."""
+    package = tmp_path / "als_assets"
+    shutil.copytree(Path(als_assets.recon.__file__).parent, package / "recon", ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "__init__.py").touch()
+    scan = ScanFile(rows=2, width=32, angles=31).write(tmp_path / "s.h5")
+    cache = tmp_path / "cache"
+    arguments = ["-m", "als_assets.recon", "reconstruct", str(scan), "--output", str(tmp_path / "o"), "--center", "15.5"]
+    done = subprocess.run(
+        [sys.executable, "-B", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
+        env={"PATH": os.environ["PATH"], "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list(cache.rglob("*.nbc"))
+    assert not list(package.rglob("*.nbc"))
+
+
+def test_read_only_code_keeps_its_machine_code_in_a_private_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(cli.tempfile, "gettempdir", lambda: str(tmp_path))
+    cli._place_for_compiled_code()
+    chosen = Path(os.environ["NUMBA_CACHE_DIR"])
+    assert chosen.parent == tmp_path
+    assert chosen.stat().st_mode & 0o077 == 0
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    chosen.chmod(0o777)
+    cli._place_for_compiled_code()
+    assert os.environ["NUMBA_CACHE_DIR"] != str(chosen)
+    monkeypatch.delenv("NUMBA_CACHE_DIR")

@@ -1,0 +1,145 @@
+"""Processes that work on the record and are killed with -9 at a named line.
+
+Here: a server that imports the platform once and forks a process for every case (so that a case costs no import), and the cases'
+work. Not here: assertions. Each process is a real one: what it leaves is what a power cut leaves.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+
+class Zygote:
+    """The server, seen from the test."""
+
+    def __init__(self, facility_file: Path) -> None:
+        self._facility_file = facility_file
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-W", "ignore", __file__, str(self._facility_file)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=20)
+        self._process.stdout.close()
+
+    def start(self, work: str, point: str = "", **arguments: Any) -> int:
+        """A process that does ``work``; it dies at ``point``: 'before|after module:Class.method [n-th call]'. Its process id."""
+        return int(self._ask({"work": work, "point": point, "arguments": arguments}))
+
+    def wait(self, pid: int) -> int:
+        """The exit code, as subprocess says it (-9: killed)."""
+        return int(self._ask({"wait": pid}))
+
+    def kill(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        assert self.wait(pid) == -signal.SIGKILL
+
+    def dies(self, work: str, point: str, **arguments: Any) -> None:
+        """Do the work in a process that must be killed at the point."""
+        code = self.wait(self.start(work, point, **arguments))
+        assert code == -signal.SIGKILL, f"the process never came to '{point}' (exit code {code})"
+
+    def _ask(self, question: dict[str, Any]) -> str:
+        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+
+def _arm(point: str) -> None:
+    when, where, *nth = point.split()
+    module_name, _, rest = where.partition(":")
+    class_name, _, method_name = rest.partition(".")
+    owner = getattr(importlib.import_module(f"als_assets.{module_name}"), class_name)
+    setattr(owner, method_name, _deadly(getattr(owner, method_name), when, int(nth[0]) if nth else 1))
+
+
+def _deadly(method: Callable[..., Any], when: str, nth: int) -> Callable[..., Any]:
+    calls = 0
+
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        value = method(*arguments, **options)
+        if calls == nth and when == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return value
+
+    return wrapped
+
+
+def _copy(platform: Any, actor: Any, key: str, location: str) -> None:
+    dataset = platform.ledger.datasets.get(key)
+    platform.transfers.ensure_replica(actor, key, "raw", location, dataset.raw_path)
+
+
+def _delete(platform: Any, actor: Any, replica: int) -> None:
+    platform.transfers.delete_replica(actor, platform.ledger.replicas.get(replica), {"because": "a test"})
+
+
+def _job(platform: Any, actor: Any, site: str, name: str, key: str, script: str, output: str, log_dir: str) -> None:
+    from small_jobs import do_job
+
+    do_job(platform, actor, site=site, name=name, key=key, script=script, output=output, log_dir=log_dir)
+
+
+def _live(facility_file: Path, work: str, point: str, arguments: dict[str, Any]) -> int:
+    """The life of one process: 0 when the work was done, 3 when it was refused."""
+    from als_assets.errors import AlsError
+    from als_assets.facility import load_facility
+    from als_assets.ledger.acting import Actor
+    from als_assets.ledger.workers import Life
+    from als_assets.platform import Platform
+
+    platform = Platform(load_facility(facility_file))
+    ledger = platform.ledger
+    if point:
+        _arm(point)
+    run_id = f"doomed-{os.getpid()}"
+    ledger.workers.register(run_id, None)
+    actor = Actor(run_id, lambda other: ledger.workers.life_of(other) is Life.GONE, wait=lambda _s: time.sleep(0.03))
+    try:
+        {"copy": _copy, "delete": _delete, "job": _job}[work](platform, actor, **arguments)
+    except AlsError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return 3
+    return 0
+
+
+def main(facility_file: Path) -> None:
+    import als_assets.compute.sfapi
+    import als_assets.platform  # noqa: F401 - imported once, before any fork
+
+    sys.path.insert(0, str(Path(__file__).parent.parent / "compute"))
+    for line in sys.stdin:
+        question = json.loads(line)
+        if "wait" in question:
+            answer = os.waitstatus_to_exitcode(os.waitpid(question["wait"], 0)[1])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                os.dup2(2, 1)  # what the case writes is no answer to the test
+                os._exit(_live(facility_file, **question))
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
