@@ -64,7 +64,8 @@ def demo(
     from als_assets.demo.run import DemoOptions, run_demo  # Dagster and numpy: only this command needs them
 
     options = DemoOptions(state_dir=state.resolve(), repository=REPOSITORY, scan=scan, leave=leave)
-    raise typer.Exit(run_demo(options, Console()))
+    console = Console() if sys.stdout.isatty() else Console(width=200)  # a log file has no width of its own
+    raise typer.Exit(run_demo(options, console))
 
 
 @config_app.command("check")

@@ -33,6 +33,7 @@ def build_defs(facility: Path) -> dg.Definitions:
         jobs=[jobs.scan_job, retention.prune_job, retention.plan_job],
         sensors=[sensors.new_scans, health.watchdog, health.reaper],
         schedules=[retention.prune_nightly, retention.plan_hourly],
+        executor=dg.in_process_executor,  # also for what staff launch from an asset's page
         resources={"platform": PlatformResource(facility_file=str(facility))},
     )
 

@@ -5,25 +5,26 @@ Here: one way to write each, for the UI, the board, the terminal and error sente
 
 from __future__ import annotations
 
+_UNITS = ("kB", "MB", "GB", "TB", "PB")
+
 
 def size_words(size_bytes: float | None) -> str:
     """12_900_000_000 -> '12.9 GB' (decimal units, as disks and Globus count)."""
     if size_bytes is None:
         return "unknown size"
-    if size_bytes < 1000:
+    if round(size_bytes) < 1000:
         return f"{size_bytes:.0f} B"
-    for unit in ("kB", "MB", "GB", "TB"):
-        size_bytes /= 1000
-        if size_bytes < 1000:
-            break
-    return f"{size_bytes:.1f} {unit}"
+    power = 1
+    while power < len(_UNITS) and round(size_bytes / 1000**power, 1) >= 1000:  # rounded: 999_999 bytes are 1.0 MB, not 1000.0 kB
+        power += 1
+    return f"{size_bytes / 1000**power:.1f} {_UNITS[power - 1]}"
 
 
 def duration_words(seconds: float | None) -> str:
     """754 -> '12 min 34 s'."""
     if seconds is None:
         return "unknown time"
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -31,7 +31,10 @@ from als_assets.board.safety import Safety, safety_of
 from als_assets.board.state import State, is_going_on, seen, state_of
 from als_assets.board.steps import steps_of
 from als_assets.board.verdict import BAD, Step, StepState
+from als_assets.errors import AlsError, ConfigError
 from als_assets.facility import Facility
+from als_assets.facility.load import load_model
+from als_assets.facility.settings import Settings
 from als_assets.ledger import Dataset, Ledger
 from als_assets.words import size_words
 
@@ -46,6 +49,11 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+# Everything is escaped: names of files, folders and samples come from outside.
+_ENGINE = Environment(
+    loader=PackageLoader("als_assets.board"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+_ENGINE.filters |= {"size": size_words, "exact": moments.exact}
 
 
 def build_app(facility: Facility, ledger: Ledger) -> Starlette:
@@ -97,11 +105,6 @@ class Pages:
         self._facility = facility
         self._ledger = ledger
         self._media = Media(facility.state_dir / "media")
-        # Everything is escaped: names of files, folders and samples come from outside.
-        self._engine = Environment(
-            loader=PackageLoader("als_assets.board"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
-        self._engine.filters |= {"size": size_words, "exact": moments.exact}
 
     def index(self, request: Request) -> Response:
         """The newest scans, or those that match ``q``, and the files that are none yet."""
@@ -114,6 +117,7 @@ class Pages:
         return self._page(
             "index.html",
             now,
+            alarms=self._alarms(),
             query=query,
             rows=rows,
             offset=offset,
@@ -122,6 +126,16 @@ class Pages:
             sightings=[] if offset else sightings,
             reload=any(row["going_on"] for row in rows) or any(s.state.look == "busy" for s in sightings),
         )
+
+    def _alarms(self) -> list[AlsError]:
+        """Settings files that cannot be used as they stand: the last good ones are in force, and somebody should know."""
+        found: list[AlsError] = []
+        for setup in self._facility.beamlines.values():
+            try:
+                load_model(setup.settings, Settings)
+            except ConfigError as error:
+                found.append(error)
+        return found
 
     def _judged(self, record: ScanRecord, now: datetime) -> tuple[list[Step], Safety, State]:
         steps = steps_of(self._facility, record, self._media.made_at(record.dataset.key))
@@ -210,7 +224,7 @@ class Pages:
         return self._page("trouble.html", self._ledger.clock(), status=503, words=words, reload=True)
 
     def _page(self, template: str, now: datetime, *, status: int = 200, **values: Any) -> Response:
-        text = self._engine.get_template(template).render(
+        text = _ENGINE.get_template(template).render(
             now=now, ago=lambda moment: moments.ago(moment, now), facility=self._facility, **values
         )
         # A name may hold half of a surrogate pair (a byte that is no UTF-8), which no page can carry.

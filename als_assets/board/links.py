@@ -32,23 +32,23 @@ def partition_page(facility: Facility, asset: str, key: str) -> list[Link]:
     """The asset's page for one scan (the form that Dagster 1.13's own pages use)."""
     if not facility.dagster_url:
         return []
-    return [Link("Open in Dagster", f"{facility.dagster_url}/assets/{quote(asset)}?view=partitions&partition={quote(key)}")]
+    return [Link("Dagster", f"{facility.dagster_url}/assets/{quote(asset)}?view=partitions&partition={quote(key)}")]
 
 
 def run_page(facility: Facility, run_id: str | None) -> list[Link]:
     """The run that works or worked on something; 're-execute from failure' and 'terminate' are there."""
     if not facility.dagster_url or not run_id:
         return []
-    return [Link("Run in Dagster", f"{facility.dagster_url}/runs/{quote(run_id, safe='')}")]
+    return [Link("Run", f"{facility.dagster_url}/runs/{quote(run_id, safe='')}")]
 
 
 def remote_pages(facility: Facility, operation: Operation) -> list[Link]:
     """The remote side of an operation: the Globus task or the SciCat record."""
     if operation.kind is OperationKind.CATALOGUE:
         url = safe_url(operation.outcome.get("url"))
-        return [Link("Record in SciCat", url)] if url else []
+        return [Link("SciCat record", url)] if url else []
     url = safe_url(operation.outcome.get("link"))
     task = operation.handle.get("task_id")
     if not url and isinstance(task, str):
         url = f"{facility.globus.web_url}/activity/{quote(task, safe='')}"
-    return [Link("Task at Globus", url)] if url else []
+    return [Link("Globus task", url)] if url else []

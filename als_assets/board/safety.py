@@ -73,12 +73,16 @@ def _words(record: ScanRecord, verified: list[Replica], sites: tuple[SiteCopies,
     safe = [site for site in sites if site.safe]
     if not safe:
         return "No", "no verified copy of the raw file is on record. Delete nothing at the detector, and call an operator at once."
-    places = "; ".join(f"{site.title}: {', '.join(site.locations)}" for site in safe)
     newest = max((r.verified_at for r in verified if r.verified_at), default=None)
-    proven = f", the last proof {ago(newest, now)}" if newest else ""
+    proven = f" Last proof {ago(newest, now)}." if newest else ""
     if len(safe) > 1:
-        return "Yes", f"the raw file is verified at {len(safe)} sites{proven} ({places})."
-    count = "one verified copy" if len(verified) == 1 else f"{len(verified)} verified copies"
+        return "Yes", f"the raw file is verified at {len(safe)} sites, {_list([site.title for site in safe])}.{proven}"
+    count = "there is one verified copy" if len(verified) == 1 else f"there are {len(verified)} verified copies"
+    where = f"{count}, at one site, {safe[0].title}."
     if not record.dataset.may_leave:
-        return "At the ALS only", f"there is {count} at one site{proven} ({places}). It goes nowhere else: {record.dataset.release_reason}."
-    return "Not yet", f"there is {count}, at one site only{proven} ({places}). The second site is still missing."
+        return "At the ALS only", f"{where} It goes nowhere else: {record.dataset.release_reason}.{proven}"
+    return "Not yet", f"{where} The second site is still missing.{proven}"
+
+
+def _list(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"

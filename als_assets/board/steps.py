@@ -65,7 +65,7 @@ def _matter(record: ScanRecord, replicas: list[Replica], products: tuple[str, ..
     verified = [r for r in replicas if r.state is ReplicaState.VERIFIED]
     settled = {(r.product, r.variant) for r in verified}
     there = set(products) <= {product for product, _ in settled}
-    times = [r.verified_at for r in verified if r.verified_at is not None]
+    times = [r.verified_at or r.changed_at for r in verified]
     return Matter(
         operations=operations,
         replicas=replicas,

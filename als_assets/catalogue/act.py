@@ -34,8 +34,8 @@ class RecordAct:
         return {"pid": self.record.pid, "title": f"SciCat record of {self.dataset_key}"}
 
     def submit(self, operation: Operation) -> dict[str, Any]:
-        attempt = f"{operation.key}#{operation.attempt}"
-        receipt = ensure_record(self.client, self.record, attempt=attempt)
+        # The lease lets one writer act at a time, so a half-written record under this key is always our own.
+        receipt = ensure_record(self.client, self.record, attempt=operation.key)
         return {
             "pid": receipt.pid,
             "url": receipt.url,

@@ -26,7 +26,7 @@ _MAX_WORDS = 600
 _TOKEN = re.compile(r"access_token=[^&\s\"']+|eyJ[\w-]+(?:\.[\w-]*){1,2}|Bearer\s+\S+", re.IGNORECASE)
 _TITLE = re.compile(r"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _RIGHTS = "Give the account the missing right in SciCat (create, read back, update), or use the account that has it"
-_LATER = "Nothing is lost: the record is written when SciCat answers again; check the service if this lasts"
+_LATER = "Nothing is lost: re-execute from failure when SciCat answers again; call its operators if this lasts."
 
 
 def scrub(text: str, secrets: Collection[str] = ()) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from als_assets.compute.report import JobReport, Reason, SchedulerView, judge, sentence_of
 from als_assets.compute.spec import JobSpec
 from als_assets.compute.transport import Transport
-from als_assets.errors import BadOutput, JobError, JobFailed, JobLost
+from als_assets.errors import BadOutput, JobError, JobFailed, JobLost, JobRefused
 from als_assets.facility import ExportGate
 from als_assets.ledger import Ledger, Operation, OperationKind, OperationState
 from als_assets.ledger.acting import Ended, Running
@@ -68,7 +68,13 @@ class JobAct:
         job_id = self.transport.find(name, log_dir)
         if job_id is None:
             self.ledger.operations.require_lease(operation)
-            job_id = self.transport.submit(name, operation.request["script"], log_dir)
+            try:
+                job_id = self.transport.submit(name, operation.request["script"], log_dir)
+            except JobRefused:
+                # A scheduler may say "timed out" after it took the job: only the job's absence proves the refusal.
+                job_id = self.transport.find(name, log_dir)
+                if job_id is None:
+                    raise
         return {"job_id": job_id, "site": self.spec.site}
 
     def poll(self, operation: Operation) -> Running | Ended:
@@ -131,10 +137,12 @@ def _error(report: JobReport) -> JobError:
 
 
 def _parse(text: str) -> dict[str, Any] | None:
+    """The script's result; one that cannot be read is none, and the other witnesses then decide."""
     try:
-        return dict(json.loads(text)) if text.strip() else None
+        result = json.loads(text)
     except ValueError:
-        return None  # a result that cannot be read is no result; the other witnesses then decide
+        return None
+    return result if isinstance(result, dict) and isinstance(result.get("exit"), int) else None
 
 
 def _last_line(text: str) -> str:

@@ -6,6 +6,7 @@ machine runs what it is given, one session per job.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -23,32 +24,52 @@ from als_assets.ledger.workers import process_started
 # Starts the script, records the process before anything runs, and writes the exit code when it ends. Runs detached from us.
 _KEEPER = """
 import json, os, signal, subprocess, sys, time
-word = None
-def stop(*_):
-    global word
-    word = word or "CANCELLED"
-    child.terminate()
-script, base, limit = sys.argv[1], sys.argv[2], float(sys.argv[3])
-def put(name, value):
-    with open(base + name + ".new", "w") as stream:
-        json.dump(value, stream); stream.flush(); os.fsync(stream.fileno())
-    os.rename(base + name + ".new", base + name)
-started = open("/proc/self/stat").read().rsplit(")", 1)[1].split()[19]
-put(".job", {"pid": os.getpid(), "started": int(started), "at": time.time()})
-with open(base + ".out", "ab") as out, open(base + ".err", "ab") as err:
-    child = subprocess.Popen(["bash", script], stdout=out, stderr=err, stdin=subprocess.DEVNULL)
-    signal.signal(signal.SIGTERM, stop)
+script, base, limit, patience = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
+word = child = None
+def send(number):
     try:
-        code = child.wait(limit)
-    except subprocess.TimeoutExpired:
-        word = "TIMEOUT"
-        child.terminate()
-        try:
-            code = child.wait(10)
-        except subprocess.TimeoutExpired:
-            child.kill(); code = child.wait()
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        pass
+def stop(number, _frame):
+    global word
+    again, word = word, word or ("TIMEOUT" if number == signal.SIGALRM else "CANCELLED")
+    if child is not None:
+        send(signal.SIGKILL if again else signal.SIGTERM)
+        signal.setitimer(signal.ITIMER_REAL, patience)
+def put(name, value):
+    new = base + name + f".{os.getpid()}"
+    with open(new, "w") as stream:
+        json.dump(value, stream); stream.flush(); os.fsync(stream.fileno())
+    try:
+        os.link(new, base + name)
+    finally:
+        os.unlink(new)
+def process(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return {"pid": pid, "started": int(stat.read().rsplit(")", 1)[1].split()[19]), "at": time.time()}
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGALRM, stop)
+try:
+    put(".job", process(os.getpid()))
+except FileExistsError:
+    sys.exit()  # another process started this job before
+signal.setitimer(signal.ITIMER_REAL, limit)
+with open(base + ".out", "ab") as out, open(base + ".err", "ab") as err:
+    child = subprocess.Popen(["bash", script], stdout=out, stderr=err, stdin=subprocess.DEVNULL, process_group=0)
+if word is not None:
+    send(signal.SIGTERM); signal.setitimer(signal.ITIMER_REAL, patience)
+put(".script", process(child.pid))
+code = child.wait()
+signal.setitimer(signal.ITIMER_REAL, 0)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+send(signal.SIGKILL)  # whatever the script left behind
 put(".exit", {"code": code, "word": word or ("COMPLETED" if code == 0 else "FAILED"), "at": time.time()})
 """
+
+
+# How long a script may take to end after TERM, before it is killed.
+_PATIENCE_S = 10.0
 
 
 class LocalTransport:
@@ -72,8 +93,8 @@ class LocalTransport:
         try:
             base.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(script)
-            command = [sys.executable, "-c", _KEEPER, str(path), str(base), str(self._walltime_s)]
-            keeper = os.posix_spawn(command[0], command, os.environ, setsid=True)
+            command = [sys.executable, "-c", _KEEPER, str(path), str(base), str(self._walltime_s), str(_PATIENCE_S)]
+            keeper = os.posix_spawn(command[0], command, os.environ, setsid=True, file_actions=_detached(f"{base}.err"))
         except OSError as error:
             raise JobRefused(
                 f"This machine could not start the job {spec_name}: {error.strerror}.",
@@ -96,13 +117,15 @@ class LocalTransport:
             return SchedulerView(str(ended["word"]), exit_code=words, nodes=os.uname().nodename, used_s=used)
         if process_started(int(job["pid"])) == int(job["started"]):
             return SchedulerView("RUNNING", nodes=os.uname().nodename, used_s=time.time() - float(job["at"]))
-        ended = _read(job_id + ".exit")  # it may have ended between the two looks
-        return self.look(job_id) if ended is not None else SchedulerView("NODE_FAIL", nodes=os.uname().nodename)
+        if _read(job_id + ".exit") is not None:  # it ended between the two looks
+            return self.look(job_id)
+        _end_orphans(job_id)
+        return SchedulerView("NODE_FAIL", nodes=os.uname().nodename)
 
     def cancel(self, job_id: str) -> None:
         job = _read(job_id + ".job")
         if job is not None and process_started(int(job["pid"])) == int(job["started"]):
-            os.killpg(int(job["pid"]), signal.SIGTERM)
+            os.kill(int(job["pid"]), signal.SIGTERM)
 
     def listing(self, path: PurePosixPath) -> dict[str, int] | None:
         root = Path(path)
@@ -121,6 +144,21 @@ class LocalTransport:
         except FileNotFoundError:
             return ""
         return "\n".join(text.splitlines()[-lines:])
+
+
+def _detached(error_log: str) -> list[Any]:
+    """Standard streams of a keeper: none of ours, because it outlives us and would keep our pipes open."""
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    rows = ((0, os.devnull, os.O_RDONLY, 0), (1, os.devnull, os.O_WRONLY, 0), (2, error_log, append, 0o660))
+    return [(os.POSIX_SPAWN_OPEN, *row) for row in rows]
+
+
+def _end_orphans(job_id: str) -> None:
+    """Kill the script of a keeper that is gone: the next attempt must not find it writing to the same place."""
+    script = _read(job_id + ".script")
+    if script is not None and process_started(int(script["pid"])) == int(script["started"]):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(script["pid"]), signal.SIGKILL)
 
 
 def _read(path: str) -> dict[str, Any] | None:

@@ -18,6 +18,8 @@ from urllib.parse import quote
 from als_assets.errors import JobFailed
 
 _LIMIT_S = 300
+# In the order in which staff want to see them.
+_PICTURES = ("preview_xy", "preview_xz", "preview_yz", "projection", "centers")
 
 
 @dataclass(frozen=True)
@@ -64,5 +66,6 @@ class PreviewMaker:
         folder = self._media / dataset_key
         facts = json.loads((folder / "preview.json").read_text())
         base = f"{self._board_url}/media/{quote(dataset_key)}"
-        pictures = {f.stem.replace("_", " "): f"{base}/{f.name}" for f in sorted(folder.glob("*.jpg"))}
+        names = [name for name in _PICTURES if (folder / f"{name}.jpg").exists()]
+        pictures = {name.replace("_", " "): f"{base}/{name}.jpg" for name in names}
         return Preview(folder, pictures, facts)

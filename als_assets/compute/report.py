@@ -79,7 +79,7 @@ class SchedulerView:
 
     @property
     def live(self) -> bool:
-        return self.state.split()[0] in LIVE if self.state else False
+        return not LIVE.isdisjoint(self.state.split()[:1])
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def judge(view: SchedulerView, result: Mapping[str, Any] | None, wrong_output: l
 
     ``result`` is the script's own result.json (None: absent); ``wrong_output`` says what is missing of the product.
     """
-    word = view.state.split()[0] if view.state else "UNKNOWN"
+    word = (view.state.split() or ["UNKNOWN"])[0]
     if word == "LOST":
         return (Reason.LOST, *_WORDS[Reason.LOST])
     if word in _REASONS:

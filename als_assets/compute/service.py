@@ -79,7 +79,7 @@ class ComputeService:
         output = Place(setup.scratch, self._facility.location(setup.scratch), self.product_path(dataset, TIFF, variant_of(overrides)))
         parameters = json.dumps({**standard, **overrides}, sort_keys=True)
         log_dir = PurePosixPath(setup.log_dir)
-        name = _job_name("rec")
+        name = _job_name("rec", dataset.key)
         params_path = log_dir / f"{name}.parameters.yaml"
         arguments = ["reconstruct", str(raw), "--output", str(output.site_path.parent), "--name", dataset.key, "--params", str(params_path)]
         spec = self._spec(name, dataset, site, setup, "reconstruct", arguments, output.site_path, parameters, raw)
@@ -94,7 +94,7 @@ class ComputeService:
         source = Place(stack.location, self._facility.location(stack.location), stack.path).site_path
         raw = self._raw_on_site(dataset, setup)
         arguments = ["multires", str(source), "--raw", str(raw), "--output", str(output.site_path)]
-        name = _job_name("zarr")
+        name = _job_name("zarr", dataset.key)
         spec = self._spec(name, dataset, site, setup, "multires", arguments, output.site_path, "", raw)
         return self._ensure(actor, dataset, ZARR, stack.variant, output, spec, _zarr_check)
 
@@ -184,8 +184,9 @@ class ComputeService:
             transport.cancel(job_id)
 
 
-def _job_name(kind: str) -> str:
-    return f"als-{kind}-{uuid.uuid4().hex[:16]}"
+def _job_name(kind: str, dataset_key: str) -> str:
+    """Unique, and telling for whoever reads the scheduler's queue."""
+    return f"als-{kind}-{dataset_key[:40]}-{uuid.uuid4().hex[:12]}"
 
 
 def _tiff_check(rows: int) -> OutputCheck:

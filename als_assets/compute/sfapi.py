@@ -43,7 +43,9 @@ class SfapiTransport:
         return render(spec, slurm_directives(spec, self._setup))
 
     def find(self, spec_name: str, log_dir: PurePosixPath) -> str | None:
-        user = self._get("account/")["name"]
+        user = self._get("account/").get("name")
+        if not user:
+            raise _unreachable("did not say whose jobs these are")
         for accounting in (False, True):
             for row in self._rows(accounting, [f"user={user}"]):
                 if spec_name in (row.get("name"), row.get("jobname")):
@@ -53,8 +55,7 @@ class SfapiTransport:
     def submit(self, spec_name: str, script: str, log_dir: PurePosixPath) -> str:
         self._command(f"mkdir -p -- {shlex.quote(str(log_dir))}")
         form = {"job": script, "isPath": "false"}
-        task = self._send("POST", f"compute/jobs/{self._setup.machine}", data=form)
-        outcome = self._task(str(task["task_id"]))
+        outcome = self._outcome(self._send("POST", f"compute/jobs/{self._setup.machine}", data=form))
         if outcome.get("jobid"):
             return str(outcome["jobid"])
         raise JobRefused(
@@ -96,20 +97,23 @@ class SfapiTransport:
 
     def _command(self, command: str) -> str:
         """Run a command on a login node and return its output."""
-        task = self._send("POST", f"utilities/command/{self._setup.machine}", data={"executable": command})
-        outcome = self._task(str(task["task_id"]))
+        outcome = self._outcome(self._send("POST", f"utilities/command/{self._setup.machine}", data={"executable": command}))
         if str(outcome.get("status")).lower() != "ok":
             raise _unreachable(f"could not run a command: {outcome.get('error')}")
         return str(outcome.get("output") or "")
 
-    def _task(self, task_id: str) -> dict[str, Any]:
-        """The result of an asynchronous SFAPI task. A refusal may come as a failed task or as a completed one."""
+    def _outcome(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """The result of an asynchronous SFAPI task. A refusal may come at once, as a failed task, or as a completed one."""
+        if not answer.get("task_id"):
+            if answer.get("error"):
+                return {"status": "error", "error": answer["error"]}
+            raise _unreachable("answered without a task")
+        task_id = str(answer["task_id"])
         deadline, pause = time.monotonic() + _TASK_TIMEOUT_S, 0.1
         while time.monotonic() < deadline:
             task = self._get(f"tasks/{task_id}")
             if str(task.get("status")).lower() in ("completed", "failed", "cancelled"):
-                result = task.get("result")
-                return dict(json.loads(result)) if result else {"status": "error", "error": f"the task {task['status']}"}
+                return _result(task)
             time.sleep(pause)
             pause = min(pause * 1.5, 2.0)
         raise _unreachable(f"did not finish the task {task_id} within {_TASK_TIMEOUT_S:.0f} s")
@@ -131,9 +135,12 @@ class SfapiTransport:
         if response.status_code >= 400:
             raise _unreachable(f"answered {response.status_code} to {method} {path}")
         try:
-            return dict(response.json())
+            answer = response.json()
         except ValueError as error:
             raise _unreachable(f"answered something that is not JSON to {method} {path}") from error
+        if not isinstance(answer, dict):
+            raise _unreachable(f"answered a list or a word to {method} {path}")
+        return answer
 
     def _token(self, renew: bool) -> str:
         if self._client is None or renew:
@@ -166,6 +173,16 @@ class SfapiTransport:
 def _key(text: str) -> Any:
     """A JWK must be handed over as a table and PEM as text: the other forms fail with some versions of Authlib."""
     return json.loads(text) if text.startswith("{") else text
+
+
+def _result(task: Mapping[str, Any]) -> dict[str, Any]:
+    """What a finished task says; words that are no table are taken as its error."""
+    words = task.get("result") or f"the task {task['status']}"
+    try:
+        result = json.loads(words)
+    except ValueError:
+        result = words
+    return result if isinstance(result, dict) else {"status": "error", "error": str(result)}
 
 
 def _unreachable(words: str) -> ServiceUnreachable:

@@ -28,7 +28,7 @@ HEARTBEAT_S = 10.0
 def working(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Actor]:
     """The actor of this step. Raises dg.Failure for every AlsError inside; it is never retried by itself."""
     key = context.partition_key
-    run_id = context.run_id
+    run_id = context.run.run_id
     ledger = platform.ledger
     ledger.workers.register(run_id, key)
     ledger.datasets.mark_started(key, run_id)
@@ -71,12 +71,8 @@ def cancel_work_of(platform: Platform, run_id: str, tell: object) -> None:
 
 def _told(context: dg.AssetExecutionContext, platform: Platform, error: AlsError) -> dg.Failure:
     metadata = failure_metadata(platform.facility, context.partition_key, error)
-    for asset_key in context.selected_asset_keys:
-        if asset_key.path[-1] == context.op_handle.name:
-            observation = dg.AssetObservation(
-                asset_key, partition=context.partition_key, description=f"{error.sentence} {error.next_step}", metadata=metadata
-            )
-            context.log_event(observation)
+    words = f"{error.sentence} {error.next_step}"
+    context.log_event(dg.AssetObservation(context.asset_key, partition=context.partition_key, description=words, metadata=metadata))
     return dg.Failure(f"{error.sentence}\nNext step: {error.next_step}", metadata=metadata, allow_retries=False)
 
 

@@ -5,7 +5,7 @@ Here: reading and wording. Not here: starting anything, and drawing (``show``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -49,7 +49,13 @@ class Follower:
         self._ledger = ledger
         self._instance = instance
 
-    def look(self, file_name: str) -> Progress:
+    def look(self, file_names: Sequence[str]) -> list[Progress]:
+        """Every scan at this moment."""
+        storage = self._instance.event_log_storage
+        made = {name: storage.get_materialized_partitions(dg.AssetKey(name)) for name in ASSETS}
+        return [self._look(name, made) for name in file_names]
+
+    def _look(self, file_name: str, made: Mapping[str, set[str]]) -> Progress:
         dataset = next((d for d in self._ledger.datasets.list() if d.file_name == file_name), None)
         if dataset is None:
             return Progress(file_name, self._before(file_name), (), (), False, False)
@@ -59,7 +65,7 @@ class Follower:
             return Progress(file_name, "admitted; its run is about to start", (), (), False, False)
         run = records[0].dagster_run
         wanted = [name for name in ASSETS if dg.AssetKey(name) in (run.asset_selection or {dg.AssetKey(a) for a in ASSETS})]
-        done = [name for name in wanted if self._materialised(name, dataset.key)]
+        done = [name for name in wanted if dataset.key in made[name]]
         over = run.status in _OVER
         return Progress(file_name, self._words(dataset.key, run.status, over), done, wanted, over, over and run.status.value != "SUCCESS")
 
@@ -76,9 +82,6 @@ class Follower:
             if operation.state is OperationState.FAILED and over:
                 return str(operation.outcome.get("sentence", "failed"))
         return "finished" if over else status.value.lower()
-
-    def _materialised(self, asset: str, key: str) -> bool:
-        return key in self._instance.event_log_storage.get_materialized_partitions(dg.AssetKey(asset))
 
     def seconds_of(self, key: str, asset: str) -> float | None:
         """How long the last run of an asset took."""

@@ -127,11 +127,11 @@ def _follow(processes: Processes, options: DemoOptions, console: Console, names:
 
 def _watch(processes: Processes, follower: Follower, console: Console, names: list[str]) -> list[Progress]:
     end = time.monotonic() + _LIMIT_S
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
+    with Live(console=console, refresh_per_second=2, transient=True) as live:
         while True:
             processes.check()
-            rows = [follower.look(name) for name in names]
+            rows = follower.look(names)
             live.update(live_table(rows))
             if all(row.over for row in rows) or time.monotonic() > end:
                 return rows
-            time.sleep(0.5)
+            time.sleep(1.0)

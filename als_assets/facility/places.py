@@ -37,7 +37,7 @@ def jailed(name: str, root: PurePosixPath, path: str) -> PurePosixPath:
     hostile = relative.is_absolute() or ".." in relative.parts or not relative.parts or any(ord(c) < 32 for c in path)
     if hostile:
         raise PathOutsideLocation(
-            f"The path {path!r} would leave the location {name}; nothing was done.",
+            f"The path {path!r} would leave the location {name} or holds control characters; nothing was done.",
             next_step="Rename the file at the beamline, then announce it again.",
             location=name,
         )

@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 
 from als_assets.beamlines.base import Beamline, ScanFacts, ScanIdentity
 from als_assets.beamlines.stability import Sighting, require_settled
-from als_assets.errors import AlsError, ConfigError, ScanStillWriting
+from als_assets.errors import AlsError, ConfigError, PathOutsideLocation, ScanError, ScanStillWriting, ScanUnreadable
 from als_assets.facility import Facility
+from als_assets.facility.places import jailed
 from als_assets.facility.settings import Settings
 from als_assets.ledger import Dataset, Ledger
 from als_assets.ledger.datasets import NewDataset
@@ -47,10 +48,19 @@ class Intake:
         self.root = Path(location.site_root / location.prefix)
 
     def look(self, settings: Settings, limit: int) -> tuple[list[Dataset], list[Refusal]]:
-        """One round over the watched folder: at most ``limit`` new datasets, and the files that are none (yet)."""
+        """One round over the watched folder: at most ``limit`` new datasets, and the files that are none (yet).
+
+        Raises:
+            ScanUnreadable: the watched folder itself is not there; that must not look like a day without scans.
+        """
+        if not self.root.is_dir():
+            raise ScanUnreadable(
+                f"The watched folder {self.root} is not there.", next_step="Mount it, or mend its path in the facility file."
+            )
         admitted: list[Dataset] = []
         refused: list[Refusal] = []
-        for relative in self._candidates():
+        unreadable: list[OSError] = []
+        for relative in self._candidates(unreadable):
             if len(admitted) >= limit:
                 break
             try:
@@ -59,7 +69,7 @@ class Intake:
                 refused.append(self._refuse(relative, error))
             else:
                 admitted += [dataset] if dataset is not None else []
-        return admitted, refused
+        return admitted, refused + [self._unreadable(error) for error in unreadable]
 
     def consider(self, relative: PurePosixPath, settings: Settings, *, announced: bool = False) -> Dataset | None:
         """Admit one file by its path below the watched folder; None if it is a dataset already.
@@ -70,12 +80,13 @@ class Intake:
             ScanError: it cannot be admitted (now). PathOutsideLocation: its path leaves the folder.
         """
         identity = self._beamline.identify(relative)
-        if self._ledger.datasets.by_file(self._beamline.name, identity.folder, identity.file_name) is not None:
+        text = _words(relative)
+        if text == str(relative) and self._ledger.datasets.by_file(self._beamline.name, identity.folder, identity.file_name) is not None:
             return None
         path = self.root / relative
         current = Sighting.of(path)
-        text = _words(relative)
         seen = self._ledger.sightings.see(self._beamline.name, text, current.size_bytes, current.mtime_ns)
+        self._require_fit(relative, text)
         if not announced:
             before = Sighting(seen.size_bytes, seen.mtime_ns, seen.unchanged_since)
             now = Sighting(current.size_bytes, current.mtime_ns, self._ledger.clock())
@@ -87,10 +98,20 @@ class Intake:
         self._ledger.sightings.forget(text)
         return dataset
 
-    def _candidates(self) -> Iterator[PurePosixPath]:
+    def _require_fit(self, relative: PurePosixPath, text: str) -> None:
+        """Raises ScanError, PathOutsideLocation for a name that no other place could take, and for what a link only points at."""
+        if text != str(relative):
+            raise ScanError(f"The name of the file {text} is not UTF-8.", next_step="Rename it; Globus and the record take UTF-8 only.")
+        jailed(self.location_name, PurePosixPath(self.root), text)
+        if (self.root / relative).resolve() != self.root.resolve() / relative:
+            raise PathOutsideLocation(
+                f"The file {text} is reached through a link.", next_step="Put the file itself there, or announce it where it is."
+            )
+
+    def _candidates(self, unreadable: list[OSError]) -> Iterator[PurePosixPath]:
         """Scan files below the watched folder that are no datasets yet, in order of name."""
         known = self._ledger.datasets.files(self._beamline.name)
-        for folder, folders, names in os.walk(self.root):
+        for folder, folders, names in os.walk(self.root, onerror=unreadable.append):
             folders.sort()
             below = PurePosixPath(folder).relative_to(self.root)
             for name in sorted(names):
@@ -104,6 +125,11 @@ class Intake:
         if not waiting:
             self._ledger.sightings.refuse(_words(relative), error.sentence, error.next_step)
         return Refusal(_words(relative), error, waiting)
+
+    def _unreadable(self, error: OSError) -> Refusal:
+        text = _words(PurePosixPath(os.fsdecode(error.filename)).relative_to(self.root))
+        reason = ScanUnreadable(f"The folder {text} cannot be looked into: {error.strerror}.", next_step="Let this account read it.")
+        return Refusal(text, reason, waiting=False)
 
     def _new(self, identity: ScanIdentity, facts: ScanFacts, settings: Settings, relative: PurePosixPath) -> NewDataset:
         release = settings.export_control.classify(proposal=facts.proposal, file_name=identity.file_name, folder=identity.folder)

@@ -48,6 +48,8 @@ def decide(facility: Facility, beamline: str, settings: Settings, release: Relea
             reasons |= dict.fromkeys(names, "left out: nothing is reconstructed that could be brought back")
         elif not wanted:
             reasons |= dict.fromkeys(names, "left out: switched off in the settings")
+        elif step == "bring_back" and "recon_tiff" not in assets:
+            reasons |= dict.fromkeys(names, "left out: nothing is reconstructed")
         elif site is not None and not _may_go(facility, site, release):
             reasons |= dict.fromkeys(names, f"left out: the scan stays at the ALS because {release.reason}")
         else:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from als_assets.errors import DatasetUnknown
+from als_assets.errors import DatasetUnknown, LedgerError
 from als_assets.ledger.audit import AuditTrail
 from als_assets.ledger.database import reading, writing
 from als_assets.ledger.models import Dataset, Replica
@@ -45,11 +45,13 @@ class Datasets:
 
     def admit(self, new: NewDataset) -> Dataset:
         """Record a new scan together with its first copy, the file at acquisition. The same file again returns the row that is
-        there: admission happens once, however often it is asked for."""
+        there: admission happens once, however often it is asked for. Raises LedgerError for a key that another file has."""
         with writing(self._engine) as session:
             known = session.scalar(_same_file(new))
             if known is not None:
                 return known
+            if session.get(Dataset, new.key) is not None:
+                raise LedgerError(f"The key {new.key} belongs to another file.", next_step="Announce the file again: it gets another key.")
             columns = {k: v for k, v in vars(new).items() if k not in ("source_location", "source_path")}
             row = Dataset(**columns, admitted_at=self._clock())
             copy = Replica(dataset_key=new.key, product="raw", variant="", location=new.source_location, path=new.source_path)

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from als_assets.errors import PruneBlocked
 from als_assets.ledger.audit import AuditTrail
 from als_assets.ledger.database import reading, writing
 from als_assets.ledger.manifest import Manifest
@@ -43,10 +44,25 @@ class Replicas:
                 self._move(session, row, S.EXPECTED, why="it is wanted again")
         return row
 
-    def move(self, replica_id: int, state: ReplicaState, *, why: str, evidence: dict[str, Any] | None = None) -> Replica:
-        """Change the state. Raises IllegalTransition."""
+    def move(
+        self,
+        replica_id: int,
+        state: ReplicaState,
+        *,
+        why: str,
+        evidence: dict[str, Any] | None = None,
+        while_verified: Sequence[int] = (),
+    ) -> Replica:
+        """Change the state. Raises IllegalTransition, or PruneBlocked unless the copies ``while_verified`` still are: asked in the
+        same transaction, so that of two deletions at once neither can take the other's proof."""
         with writing(self._engine) as session:
             row = session.get_one(Replica, replica_id)
+            for other in (session.get_one(Replica, i) for i in while_verified):
+                if other.state is not S.VERIFIED:
+                    raise PruneBlocked(
+                        f"The copy {other.name} is {other.state} and proves nothing any more; nothing was deleted.",
+                        next_step=f"Look at that copy: als scan show {other.dataset_key}",
+                    )
             if row.state is not state:
                 self._move(session, row, state, why=why, evidence=evidence)
         return row

@@ -20,7 +20,8 @@ class Sightings:
         self._clock = clock
 
     def see(self, beamline: str, path: str, size_bytes: int, mtime_ns: int) -> Sighting:
-        """Remember what the file looks like now; ``unchanged_since`` starts anew whenever size or mtime differ."""
+        """Remember what the file looks like now; ``unchanged_since`` starts anew whenever size or mtime differ, and
+        when a clock that was set back makes it lie in the future."""
         now = self._clock()
         with writing(self._engine) as session:
             row = session.get(Sighting, path)
@@ -28,7 +29,7 @@ class Sightings:
                 row = Sighting(path=path, beamline=beamline, problem=None, next_step=None)
                 row.size_bytes, row.mtime_ns, row.unchanged_since = size_bytes, mtime_ns, now
                 session.add(row)
-            elif (row.size_bytes, row.mtime_ns) != (size_bytes, mtime_ns):
+            elif (row.size_bytes, row.mtime_ns) != (size_bytes, mtime_ns) or row.unchanged_since > now:
                 row.size_bytes, row.mtime_ns, row.unchanged_since = size_bytes, mtime_ns, now
                 row.problem = row.next_step = None
             row.seen_at = now

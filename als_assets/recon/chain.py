@@ -15,7 +15,7 @@ from als_assets.recon import center as centers
 from als_assets.recon.engine import Engine, Geometry, Plan
 from als_assets.recon.errors import CenterNotFound, MissingField, ZeroFlats
 from als_assets.recon.parameters import Parameters
-from als_assets.recon.rings import FourierWavelet
+from als_assets.recon.rings import FourierWavelet, Smoothing, Sorting, StripeFilter
 from als_assets.recon.scan import Scan
 
 Images = NDArray[np.float32]
@@ -139,7 +139,7 @@ class Chain:
 class ChainWorker:
     """One thread's way from rows of the detector to slices, in memory that is used again for every slab."""
 
-    def __init__(self, scan: Scan, corrector: Corrector, rings: FourierWavelet | None, plan: Plan) -> None:
+    def __init__(self, scan: Scan, corrector: Corrector, rings: StripeFilter | None, plan: Plan) -> None:
         self._scan, self._corrector, self._rings, self._worker = scan, corrector, rings, plan.worker()
         shape = scan.shape
         rows = min(plan.batch, shape.rows)
@@ -172,8 +172,12 @@ def geometry(scan: Scan, parameters: Parameters, center: float) -> Geometry:
     )
 
 
-def ring_filter(parameters: Parameters, angles: int) -> FourierWavelet | None:
+def ring_filter(parameters: Parameters, angles: int) -> StripeFilter | None:
     """The stripe filter asked for, or None."""
-    if parameters.ring_removal == "none":
-        return None
-    return FourierWavelet(angles, parameters.ring_level, parameters.ring_wavelet, parameters.ring_sigma)
+    if parameters.ring_removal == "fourier-wavelet":
+        return FourierWavelet(angles, parameters.ring_level, parameters.ring_wavelet, parameters.ring_sigma)
+    if parameters.ring_removal == "smoothing":
+        return Smoothing(parameters.ring_size)
+    if parameters.ring_removal == "sorting":
+        return Sorting(parameters.ring_size)
+    return None

@@ -115,7 +115,7 @@ class GriddingWorker:
         self._pack, self._shape = kernels.pack(lanes), kernels.shape_spectrum(lanes)
         self._spread = vectors.spread(lanes) if plan.vector else kernels.spread(lanes)
         self._cut = kernels.cut(lanes)
-        self._out = np.empty((lanes, geometry.width, geometry.width), np.float32)
+        self._out = _aligned((lanes, geometry.width, geometry.width))
         self._re = np.ascontiguousarray(plan.response.real)
         self._im = np.ascontiguousarray(plan.response.imag)
         self._factor = _deapodisation(geometry.width, sizes)
@@ -195,8 +195,9 @@ def _even_good_size(at_least: int) -> int:
 
 
 def _aligned(shape: tuple[int, ...]) -> Images:
-    """Zeros at a multiple of 64 bytes, the width of the widest vector registers."""
+    """Memory at a multiple of 64 bytes, the width of the widest vector registers; written once, so that it really is there."""
     size = int(np.prod(shape))
-    store = np.zeros(size + 16, np.float32)
+    store = np.empty(size + 16, np.float32)
+    store.fill(0)
     start = (-store.ctypes.data // 4) % 16
     return store[start : start + size].reshape(shape)

@@ -28,10 +28,12 @@ _SMALLEST = 128  # a level whose sides all fit into this is the last one
 
 @dataclass(frozen=True)
 class Stack:
-    """A directory of float32 slices of equal size: files in order of rows, ``shape`` (rows, height, width)."""
+    """A directory of float32 slices of equal size: files in order of rows, ``shape`` (rows, height, width),
+    and the byte in each file where the pixels begin."""
 
     files: list[Path]
     shape: Triple
+    offsets: list[int]
 
     @classmethod
     def open(cls, folder: Path) -> Stack:
@@ -44,22 +46,32 @@ class Stack:
                 f"{folder} does not hold an unbroken series of slices (*_00000.tiff ...).", next_step="Run reconstruct again."
             )
         shapes: set[tuple[Any, ...]] = set()
+        offsets = []
         for path in files:
             try:
                 with tifffile.TiffFile(path) as tiff:
                     page = tiff.pages.first
-                    shapes.add((*page.shape, str(page.dtype)))
+                    plain = page.is_memmappable and tiff.byteorder == "<"
+                    shapes.add((*page.shape, str(page.dtype) if plain else "stored in another way"))
+                    offsets.append(int(page.dataoffsets[0]))
             except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
                 raise InputUnreadable(f"{path} is not a readable slice: {error}.", next_step="Run reconstruct again.") from error
         if len(shapes) != 1 or len(only := shapes.pop()) != 3 or only[2] != "float32":
-            raise ShapeMismatch(f"The slices in {folder} differ in size or are not float32.", next_step="Run reconstruct again.")
-        return cls(files, (len(files), int(only[0]), int(only[1])))
+            raise ShapeMismatch(f"The slices in {folder} differ in size or are not plain float32.", next_step="Run reconstruct again.")
+        return cls(files, (len(files), int(only[0]), int(only[1])), offsets)
 
-    def block(self, z: slice, y: slice) -> NDArray[np.float32]:
-        """Part of the volume over its full width."""
-        import tifffile
-
-        return np.stack([np.asarray(tifffile.memmap(path, mode="r")[y]) for path in self.files[z]])
+    def block(self, z: slice, y: slice, memory: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Rows ``y`` of the slices ``z`` over their full width, in ``memory`` if that is large enough. Raises InputUnreadable."""
+        shape = (z.stop - z.start, y.stop - y.start, self.shape[2])
+        size = int(np.prod(shape))
+        store = memory if memory is not None and memory.size >= size else np.empty(size, np.float32)
+        out = store[:size].reshape(shape)
+        for row, target in zip(range(z.start, z.stop), out, strict=True):
+            with self.files[row].open("rb", buffering=0) as stream:
+                stream.seek(self.offsets[row] + 4 * y.start * self.shape[2])
+                if stream.readinto(target.data.cast("B")) != target.nbytes:
+                    raise InputUnreadable(f"{self.files[row]} ends before its pixels.", next_step="Run reconstruct again.")
+        return out
 
 
 def level_shapes(shape: Triple) -> list[Triple]:
@@ -124,14 +136,32 @@ def _write_levels(stack: Stack, store: Path, say: Say) -> tuple[float, float, fl
     shapes = level_shapes(stack.shape)
     arrays = [_create(store, level, shape) for level, shape in enumerate(shapes)]
     progress = Progress(say, "blocks", sum(len(_blocks(shape)) for shape in shapes))
+    memory = np.empty(min(CHUNK, stack.shape[0]) * min(CHUNK, stack.shape[1]) * stack.shape[2], np.float32)
+    pending: list[Any] = []
     for z, y in _blocks(stack.shape):
-        arrays[0][z, y].write(stack.block(z, y)).result()
+        _write(arrays[0][z, y], stack.block(z, y, memory), pending)
         progress.advance(1)
     for finer, array, shape in zip(arrays, arrays[1:], shapes[1:], strict=False):
+        _finish(pending)
         for z, y in _blocks(shape):
-            array[z, y].write(_halved(finer, z, y, shape)).result()
+            _write(array[z, y], _halved(finer, z, y, shape), pending)
             progress.advance(1)
+    _finish(pending)
     return _window(arrays[-1].read().result())
+
+
+def _write(target: Any, block: NDArray[np.float32], pending: list[Any]) -> None:
+    """Starts writing and returns when the block's memory may be used again; few blocks are on their way at a time."""
+    future = target.write(block)
+    future.copy.result()
+    pending.append(future)
+    if len(pending) > 2:
+        pending.pop(0).result()
+
+
+def _finish(pending: list[Any]) -> None:
+    while pending:
+        pending.pop(0).result()
 
 
 def _blocks(shape: Triple) -> list[tuple[slice, slice]]:
@@ -250,7 +280,7 @@ def _verify(store: Path, stack: Stack) -> None:
             raise _incomplete(store, f"level {level} has shape {tuple(array.shape)}, not {shape}")
         if level == 0:
             for z in sorted({0, shape[0] // 2, shape[0] - 1}):
-                if not np.array_equal(array[z].read().result(), stack.block(slice(z, z + 1), slice(None))[0]):
+                if not np.array_equal(array[z].read().result(), stack.block(slice(z, z + 1), slice(0, shape[1]))[0]):
                     raise _incomplete(store, f"plane {z} differs from its slice")
 
 

@@ -17,11 +17,11 @@ from als_assets.recon.errors import BadParameters, InputUnreadable
 
 CenterMethod = Literal["auto", "pc", "vo"]
 FilterName = Literal["ramp", "shepp-logan", "cosine", "hann", "hamming", "parzen", "butterworth"]
-RingMethod = Literal["none", "fourier-wavelet"]
+RingMethod = Literal["none", "fourier-wavelet", "smoothing", "sorting"]
 
 # Names under which users of the beamline's control program wrote the same thing into the scan file.
 _SCAN_ALIASES = {"ring_removal_method": "ring_removal", "filter_name": "filter", "rotation_center": "center", "cor": "center"}
-_SCAN_VALUES = {"fw": "fourier-wavelet", "ramlak": "ramp", "shepp": "shepp-logan", "no": "none", "false": "none"}
+_SCAN_VALUES = {"fw": "fourier-wavelet", "sf": "smoothing", "ramlak": "ramp", "shepp": "shepp-logan", "no": "none", "false": "none"}
 
 
 class Parameters(BaseModel):
@@ -49,6 +49,7 @@ class Parameters(BaseModel):
     ring_sigma: float = Field(
         default=3.0, gt=0, le=100, description="Width of the fourier-wavelet damping, in Fourier samples along the angle."
     )
+    ring_size: int = Field(default=21, ge=3, le=501, description="Window of the smoothing and sorting ring removal, in columns (made odd).")
     ring_wavelet: str = Field(
         default="db5", pattern=r"^(db([1-9]|[12]\d|3[0-8])|sym([2-9]|1\d|20)|coif([1-9]|1[0-7])|haar)$",
         description="Wavelet of the fourier-wavelet ring removal, by its PyWavelets name.",

@@ -61,8 +61,9 @@ class _View:
         self._sinogram = corrector.sinograms(scan.rows(self._row, self._row + 1), self._row)[0]
         began = time.monotonic()
         plan = choose_engine().plan(self._geometry)
+        worker = plan.worker()
         planned = time.monotonic()
-        self._slice = plan.worker().apply(self._sinogram[None], cores())[0]
+        self._slice = worker.apply(self._sinogram[None], cores())[0]
         self._seconds = self._estimate(planned - began, time.monotonic() - planned, plan.batch)
 
     def draw(self, into: Path) -> dict[str, tuple[int, int]]:

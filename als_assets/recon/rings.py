@@ -6,7 +6,7 @@ here: which one is used, see ``parameters.py``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,53 @@ Images = NDArray[np.float32]
 Array = NDArray[np.float64]
 
 _TOLERANCE = 1e-5  # of singular values; the difference to the direct form stays under 1e-5 of a sinogram's range
+
+
+class StripeFilter(Protocol):
+    """One method with its settings."""
+
+    def apply(self, sinogram: Images) -> Images:
+        """(angles, columns) float32 without its stripes, a new array."""
+        ...
+
+
+class Smoothing:
+    """The mean over all angles is made smooth along the detector; cheap, for weak full stripes.
+
+    ``size`` columns of a moving mean. Source: Boin and Haibel, Opt. Express 14 (2006) 12071.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size | 1
+
+    def apply(self, sinogram: Images) -> Images:
+        """See ``StripeFilter.apply``."""
+        mean = sinogram.mean(axis=0, dtype=np.float64)
+        smooth = np.convolve(np.pad(mean, self._size // 2, "edge"), np.full(self._size, 1 / self._size), "valid")
+        return np.asarray(sinogram - (mean - smooth)[None], np.float32)
+
+
+class Sorting:
+    """Each column is sorted along the angle, neighbours of equal rank are median filtered, and the order is restored.
+
+    ``size`` columns of the median; for partial stripes, without new artefacts beside dense parts.
+    Source: Vo et al., Opt. Express 26 (2018) 28396, algorithm 3.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size | 1
+
+    def apply(self, sinogram: Images) -> Images:
+        """See ``StripeFilter.apply``."""
+        order = np.argsort(sinogram, axis=0, kind="stable")
+        ranked = np.take_along_axis(sinogram, order, axis=0)
+        wide = np.pad(ranked, ((0, 0), (self._size // 2, self._size // 2)), "reflect" if self._size <= sinogram.shape[1] else "edge")
+        for first in range(0, ranked.shape[0], 64):  # the windows of all rows at once would not fit into memory
+            windows = np.lib.stride_tricks.sliding_window_view(wide[first : first + 64], self._size, axis=1)
+            ranked[first : first + 64] = np.median(windows, axis=2)
+        out = np.empty_like(sinogram)
+        np.put_along_axis(out, order, ranked, axis=0)
+        return out
 
 
 class FourierWavelet:
@@ -35,7 +82,7 @@ class FourierWavelet:
         self._maps = [(basis_out.T @ s @ (a @ basis_in.T)).astype(np.float32) for a, s in zip(analysis, synthesis, strict=True)]
 
     def apply(self, sinogram: Images) -> Images:
-        """(angles, columns) float32 without its stripes, a new array."""
+        """See ``StripeFilter.apply``."""
         import pywt
 
         low, highs = self._in @ sinogram, []

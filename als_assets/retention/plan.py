@@ -53,7 +53,8 @@ def plan(facility: Facility, retention: Retention, snapshot: Snapshot, now: date
 
 def _line(facility: Facility, rule: RetentionRule, replica: Replica, snapshot: Snapshot, now: datetime) -> PlanLine:
     assert replica.verified_at is not None  # chosen so by plan()
-    proof = _copies_elsewhere(facility, replica, snapshot.replicas)
+    others = _copies_elsewhere(facility, replica, snapshot.replicas)
+    proof = others[: rule.verified_copies_elsewhere]
     return PlanLine(
         replica_id=replica.id,
         dataset_key=replica.dataset_key,
@@ -67,7 +68,7 @@ def _line(facility: Facility, rule: RetentionRule, replica: Replica, snapshot: S
 
 
 def _copies_elsewhere(facility: Facility, replica: Replica, replicas: Sequence[Replica]) -> list[Replica]:
-    """Verified copies of the same product at other sites, one for each site."""
+    """Verified copies of the same product at other sites, one for each site, the most recently proven first."""
     same = [
         r
         for r in replicas
@@ -75,8 +76,10 @@ def _copies_elsewhere(facility: Facility, replica: Replica, replicas: Sequence[R
         and r.state is ReplicaState.VERIFIED
         and facility.site_of(r.location) != facility.site_of(replica.location)
     ]
-    by_site = {facility.site_of(r.location): r for r in sorted(same, key=lambda r: r.verified_at or r.created_at)}
-    return list(by_site.values())
+    newest: dict[str, Replica] = {}
+    for other in sorted(same, key=lambda r: r.verified_at or r.created_at, reverse=True):
+        newest.setdefault(facility.site_of(other.location), other)
+    return list(newest.values())
 
 
 def _kept(facility: Facility, rule: RetentionRule, replica: Replica, proof: list[Replica], snapshot: Snapshot, now: datetime) -> str:

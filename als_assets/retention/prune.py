@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from als_assets.errors import AlsError, PruneBlocked
 from als_assets.facility import Facility
 from als_assets.facility.settings import Retention
-from als_assets.ledger import Ledger, Replica, ReplicaState
+from als_assets.ledger import Ledger, Manifest, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
 from als_assets.retention.plan import PlanLine, Snapshot, plan
 from als_assets.transfer import TransferService
+from als_assets.transfer.posix import sha256_of
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,10 @@ def _delete(
 ) -> Pruned:
     key, what, where = replica.dataset_key, replica.product, replica.location
     try:
+        _require_no_hold(ledger, key)
         proof = _proof(ledger, transfers, key, proof_ids)
-        replica = ledger.replicas.move(replica.id, ReplicaState.DELETING, why="due by policy, proof re-checked", evidence=proof)
+        why = "due by policy, proof re-checked"
+        replica = ledger.replicas.move(replica.id, ReplicaState.DELETING, why=why, evidence=proof, while_verified=proof_ids)
         transfers.delete_replica(actor, replica, proof)
     except AlsError as error:
         return Pruned(key, what, where, "blocked", f"{error.sentence} {error.next_step}")
@@ -93,12 +97,43 @@ def _delete(
     return Pruned(key, what, where, "deleted", f"pruned on {now:%Y-%m-%d}; copies remain at {remaining}")
 
 
+def _require_no_hold(ledger: Ledger, key: str) -> None:
+    """Raises PruneBlocked for a scan that somebody holds, also when that happened after the plan was made or a deletion was cut off."""
+    hold = ledger.holds.on(ledger.datasets.get(key))
+    if hold is not None:
+        raise PruneBlocked(f"{hold.who} holds {key} ({hold.reason}); nothing was deleted.", next_step="Nothing to do: it is kept.")
+
+
+def _whole(ledger: Ledger, transfers: TransferService, copy: Replica) -> bool:
+    """Whether a copy still has its files with their sizes and, where this machine can read it, their known SHA-256. One that has
+    not becomes SUSPECT."""
+    if not transfers.look_again(copy):
+        return False
+    place = transfers.place(copy.location, copy.path)
+    entries = (copy.manifest or Manifest.single(copy.size_bytes or 0, copy.sha256)).entries if place.location.mounted else ()
+    for entry in entries:
+        if entry.sha256 is not None and _sum(Path(place.site_path, entry.path)) != entry.sha256:
+            why = f"looked again: {entry.path or 'the file'} has another SHA-256 than when it was proven"
+            ledger.replicas.move(copy.id, ReplicaState.SUSPECT, why=why)
+            return False
+    return True
+
+
+def _sum(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise PruneBlocked(
+            f"The proof copy {path} cannot be read ({error.strerror}); nothing was deleted.", next_step="Check the disk and the rights."
+        ) from error
+
+
 def _proof(ledger: Ledger, transfers: TransferService, key: str, proof_ids: tuple[int, ...]) -> dict[str, list[dict[str, str]]]:
     """Look at every proof copy now. Raises PruneBlocked unless each is there, whole, and still on record as verified."""
     copies: Sequence[Replica] = [ledger.replicas.get(i) for i in proof_ids]
     rows = []
     for copy in copies:
-        if copy.state is not ReplicaState.VERIFIED or not transfers.look_again(copy):
+        if copy.state is not ReplicaState.VERIFIED or not _whole(ledger, transfers, copy):
             raise PruneBlocked(
                 f"The copy of {copy.dataset_key} at {copy.location} did not hold when it was looked at again; nothing was deleted.",
                 next_step=f"Look at that copy: als scan show {copy.dataset_key}",

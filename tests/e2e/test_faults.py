@@ -5,76 +5,105 @@ Here: faults of the services, as the simulated facility injects them. Not here: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.e2e.world import World
 
-COPY_ONLY = {"preview": False, "raw_on_nersc": False, "scicat_record": False, "reconstruction": False, "bring_back": False}
+STEPS = {"preview": False, "raw_on_nersc": False, "scicat_record": True, "reconstruction": True, "bring_back": False}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, the asset that it makes red, and words that staff must find there."""
+    """A fault, the asset that it makes red, and words that staff must find there. KEY stands for the scan's key."""
 
     name: str
     rule: dict[str, Any]
     asset: str
     words: list[str]
-    steps: dict[str, bool] = field(default_factory=lambda: COPY_ONLY)
-    resume: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"fault_{self.name}"
+
+    def rule_for_its_scan(self) -> dict[str, Any]:
+        return {k: v.replace("KEY", self.key) if isinstance(v, str) else v for k, v in self.rule.items()}
 
 
-RECON = {**COPY_ONLY, "reconstruction": True}
+def transfer(action: str, times: int = 1) -> dict[str, Any]:
+    return {"where": "transfer", "action": action, "label": "KEY *", "times": times}
+
+
+def job(**rule: Any) -> dict[str, Any]:
+    return {"where": "job", "name": "als-rec-KEY-*", "times": 1, **rule}
+
+
+SCICAT_DOWN = {"where": "http", "method": "POST", "path": "/api/v3/datasets", "status": 500, "times": 100}
 FAULTS = [
-    Fault("task_fails", {"where": "transfer", "action": "fail", "times": 1}, "raw_on_data832", ["failed", "data832_raw"]),
-    Fault("task_inactive", {"where": "transfer", "action": "inactive", "times": 1}, "raw_on_data832", ["waits for a person"], resume=True),
-    Fault("bits_flip", {"where": "transfer", "action": "flip", "times": 3}, "raw_on_data832", ["damaged", "checksums differ"]),
-    Fault("job_exits_3", {"where": "job", "action": "exit", "code": 3, "times": 1}, "recon_tiff", ["exit code 3"], RECON),
-    Fault("node_fails", {"where": "job", "action": "node_fail", "times": 1}, "recon_tiff", ["node failed"], RECON),
-    Fault(
-        "scicat_500",
-        {"where": "http", "method": "POST", "path": "/api/v3/datasets", "status": 500, "times": 50},
-        "scicat_record",
-        ["SciCat", "500"],
-        {**COPY_ONLY, "scicat_record": True},
-    ),
+    Fault("task_fails", transfer("fail"), "raw_on_data832", ["failed", "data832_raw"]),
+    Fault("task_inactive", transfer("inactive"), "raw_on_data832", ["waits for a person"]),
+    Fault("bits_flip", transfer("flip", 3), "raw_on_data832", ["damaged", "checksums differ"]),
+    Fault("job_exits_3", job(action="exit", exit_code=3), "recon_tiff", ["exit code 3"]),
+    Fault("node_fails", job(action="node_fail"), "recon_tiff", ["node failed"]),
+    Fault("scicat_500", SCICAT_DOWN, "scicat_record", ["SciCat", "500"]),
 ]
 
 
+@pytest.fixture(scope="module")
+def failed_runs(shared_world: World) -> dict[str, str]:
+    """One scan for each fault, all at once, until each run has failed: key -> run."""
+    world = shared_world
+    world.set_steps(**STEPS)
+    for fault in FAULTS[:-1]:
+        world.control.add_fault(fault.rule_for_its_scan())
+        world.drop_scan(fault.key, seed=11)
+    runs = {fault.key: world.wait_run(fault.key, "FAILURE", "SUCCESS", limit_s=240) for fault in FAULTS[:-1]}
+    last = FAULTS[-1]  # this fault is not about one scan, so it comes alone
+    world.control.add_fault(last.rule)
+    world.drop_scan(last.key, seed=12)
+    runs[last.key] = world.wait_run(last.key, "FAILURE", "SUCCESS", limit_s=120)
+    world.control.clear_faults()
+    for task in world.control.tasks():
+        if task["status"] == "INACTIVE":
+            world.control.resume(task["task_id"])
+    assert {key: run["status"] for key, run in runs.items()} == dict.fromkeys(runs, "FAILURE")
+    for run in runs.values():
+        world.reexecute_from_failure(run["runId"])
+    return {key: run["runId"] for key, run in runs.items()}
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name)
-def test_fault_is_red_explained_and_mended_by_re_execution(world: World, fault: Fault) -> None:
-    world.set_steps(**fault.steps)
-    world.control.add_fault(fault.rule)
-    world.drop_scan(f"fault_{fault.name}", seed=11)
-    key = world.dataset(f"fault_{fault.name}").key
-    run = world.wait_run(key, "FAILURE", "SUCCESS", limit_s=120)
-    assert run["status"] == "FAILURE"
-    assert not world.materialised(fault.asset, key)
-    reason = world.reason(fault.asset, key)
+def test_fault_is_red_explained_and_mended_by_re_execution(shared_world: World, failed_runs: dict[str, str], fault: Fault) -> None:
+    world, key = shared_world, fault.key
+    observation = next(o for o in world.asset(fault.asset, key)["assetObservations"] if o["runId"] == failed_runs[key])
+    reason = observation["description"]
     assert all(word in reason for word in fault.words), reason
     assert "re-execute" in reason.lower(), "the observation says what to do"
-    world.control.clear_faults()
-    if fault.resume:
-        world.control.resume(next(t["task_id"] for t in world.control.tasks() if t["status"] == "INACTIVE"))
-    world.reexecute_from_failure(run["runId"])
-    again = world.wait_run(key, "FAILURE", "SUCCESS", count=2, limit_s=120)
+    labels = {entry["label"] for entry in observation["metadataEntries"]}
+    assert {"what happened", "next step", "scan page", "help page"} <= labels
+    again = world.wait_run(key, "FAILURE", "SUCCESS", count=2, limit_s=180)
     assert again["status"] == "SUCCESS", world.reason(fault.asset, key)
-    assert world.materialised(fault.asset, key)
-    if fault.resume:
-        mine = [t for t in world.control.tasks() if f"fault_{fault.name}" in str(t["document"])]
-        assert len(mine) == 1, "the suspended task itself went on"
+    made = {m["runId"] for m in world.asset(fault.asset, key)["assetMaterializations"]}
+    assert made == {again["runId"]}, "it was red until the re-execution"
 
 
-def test_failed_job_shows_its_last_log_lines(world: World) -> None:
-    world.set_steps(**RECON)
-    world.control.add_fault({"where": "job", "action": "exit", "code": 3, "times": 1})
-    world.drop_scan("fault_log_lines", seed=12)
-    key = world.dataset("fault_log_lines").key
-    world.wait_run(key, "FAILURE", limit_s=120)
-    labels = {e["label"] for e in world.asset("recon_tiff", key)["assetObservations"][0]["metadataEntries"]}
-    assert {"what happened", "next step", "scan page", "job"} <= labels
-    operation = next(o for o in world.ledger.operations.of(key) if o.kind == "job")
-    assert operation.outcome["report"]["stdout_tail"] or operation.outcome["report"]["stderr_tail"]
+def test_suspended_task_itself_went_on(shared_world: World, failed_runs: dict[str, str]) -> None:
+    shared_world.wait_run("fault_task_inactive", "SUCCESS", count=2, limit_s=180)
+    mine = [t for t in shared_world.control.tasks() if "fault_task_inactive" in str(t["document"]) and "raw to data832" in str(t["label"])]
+    assert len(mine) == 1
+
+
+def test_failed_job_keeps_its_report(shared_world: World, failed_runs: dict[str, str]) -> None:
+    operations = shared_world.ledger.operations.of("fault_job_exits_3")
+    report = next(o for o in operations if o.kind == "job" and o.state == "failed").outcome["report"]
+    assert report["reason"] == "exit_code"
+    assert report["exit_code"] == "3:0"
+    assert report["stdout_tail"], "the last lines of its log are kept"
+
+
+def test_board_tells_the_failure_and_the_next_step(shared_world: World, failed_runs: dict[str, str]) -> None:
+    page = httpx.get(f"http://127.0.0.1:{shared_world.box.ports.board}/scan/fault_node_fails").text
+    assert "node failed" in page

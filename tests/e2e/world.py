@@ -66,11 +66,13 @@ class World:
 
     # --- the detector and the settings -----------------------------------------------------------------------------------
 
-    def drop_scan(self, name: str, *, seed: int = 1, rows: int = 8, pieces: int = 1, pause_s: float = 0.0, folder: str = FOLDER) -> Path:
+    def drop_scan(
+        self, name: str, *, seed: int = 1, rows: int = 8, columns: int = 96, pieces: int = 1, pause_s: float = 0.0, folder: str = FOLDER
+    ) -> Path:
         """A small scan appears at spot832, complete at once unless it is written in pieces."""
         path = self.box.watched / folder / f"{name}.h5"
         path.parent.mkdir(parents=True, exist_ok=True)
-        synthetic_scan(path, rows=rows, columns=96, angles=61, seed=seed, pieces=pieces, pause_s=pause_s)
+        synthetic_scan(path, rows=rows, columns=columns, angles=61, seed=seed, pieces=pieces, pause_s=pause_s)
         return path
 
     def set_steps(self, **steps: bool) -> None:

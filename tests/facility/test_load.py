@@ -38,7 +38,9 @@ MISTAKES = [
     pytest.param("results: data_scratch", "results: dat", "    results: dat", ["bl832.results", "'dat' is not defined"], id="results"),
     pytest.param("raw_remote: far_raw", "raw_remote: far", "    raw_remote: far\n", ["bl832.raw_remote"], id="raw_remote"),
     pytest.param("acquisition: spot", "acquisition: spott", "    acquisition: spott", ["bl832.acquisition"], id="acquisition"),
-    pytest.param("raw: data_raw\n      scratch", "raw: da\n      scratch", "      raw: da\n", ["als.compute.raw", "'da'"], id="compute raw"),
+    pytest.param(
+        "raw: data_raw\n      scratch", "raw: da\n      scratch", "      raw: da\n", ["als.compute.raw", "'da'"], id="compute raw"
+    ),
     pytest.param("scratch: far_scratch", "scratch: fa", "      scratch: fa\n", ["nersc.compute.scratch"], id="compute scratch"),
     pytest.param(
         "scratch: far_scratch", "scratch_raw: fa\n      scratch: far_scratch", "      scratch_raw: fa\n", ["scratch_raw"], id="scratch_raw"
@@ -50,7 +52,9 @@ MISTAKES = [
     pytest.param("pruner: mover", "pruner: catalogue", "  pruner: catalogue", ["kind scicat, not globus"], id="pruner of another kind"),
     pytest.param("pruner: mover", "pruner: nobody", "  pruner: nobody", ["globus.pruner", "'nobody'"], id="pruner"),
     pytest.param("  mover: mover", "  mover: nobody", "  mover: nobody", ["globus.mover"], id="mover"),
-    pytest.param("identity: catalogue", "identity: mover", "  identity: mover", ["kind globus, not scicat"], id="catalogue of another kind"),
+    pytest.param(
+        "identity: catalogue", "identity: mover", "  identity: mover", ["kind globus, not scicat"], id="catalogue of another kind"
+    ),
     pytest.param("  site: scicat", "  site: skicat", "  site: skicat", ["scicat.site"], id="site of the catalogue"),
     pytest.param("reference: ghcr.io", "reference: Ghcr.io", "    reference: Ghcr", ["microct.reference"], id="image reference"),
     pytest.param("digest: sha256:00", "digest: latest", "    digest: latest", ["microct.digest"], id="image without digest"),
@@ -62,10 +66,10 @@ MISTAKES = [
     pytest.param("board_url: http://", "board_url: ftp://", "board_url: ftp", ["not an http(s) address"], id="address"),
     pytest.param("  scicat:\n    title", "  sci cat:\n    title", "  sci cat:", ["sites.sci cat"], id="name with a space"),
     pytest.param("  alcf:\n    title: ALCF", "  alcf:\n   - ALCF", "  alcf:", ["sites.alcf"], id="list instead of a table"),
-    pytest.param("client_id: {env: BOX_MOVER_ID}", "client_id: {}", "    client_id: {}", ["exactly one of 'file' and 'env'"], id="no source"),
     pytest.param(
-        "{env: BOX_MOVER_ID}", "{env: BOX_A, file: b}", "    client_id:", ["exactly one of 'file' and 'env'"], id="two sources"
+        "client_id: {env: BOX_MOVER_ID}", "client_id: {}", "    client_id: {}", ["exactly one of 'file' and 'env'"], id="no source"
     ),
+    pytest.param("{env: BOX_MOVER_ID}", "{env: BOX_A, file: b}", "    client_id:", ["exactly one of 'file' and 'env'"], id="two sources"),
     pytest.param("sites:\n", "sites:\n  als: {title: x}\n", "  als:\n", ["'als' is written twice"], id="key written twice"),
     pytest.param("  als:\n", "  als: [\n", "  als: [", ["not valid YAML"], id="not YAML"),
 ]

@@ -17,7 +17,9 @@ from als_assets.facility import Facility, Place
 from als_assets.facility.places import PurePosixPath, jailed
 
 ROOT = PurePosixPath("/data/raw")
-pieces = st.sampled_from(["..", ".", "", "/", "//", "a", " ", "~", "-rf", "$(id)", ";", "é", "a\\..\\b", "\udcff", "..a", "...", "\n", "\0"])
+pieces = st.sampled_from(
+    ["..", ".", "", "/", "//", "a", " ", "~", "-rf", "$(id)", ";", "é", "a\\..\\b", "\udcff", "..a", "...", "\n", "\0"]
+)
 paths = st.one_of(st.text(max_size=40), st.lists(pieces, max_size=8).map("/".join), st.lists(pieces, max_size=8).map("".join))
 
 

@@ -15,6 +15,7 @@ from als_assets.recon.chain import Chain, Corrector, geometry, pixel_size_mm, ri
 from als_assets.recon.engine import choose_engine
 from als_assets.recon.errors import MissingField, ZeroFlats
 from als_assets.recon.parameters import Parameters
+from als_assets.recon.rings import FourierWavelet, Smoothing, Sorting
 from als_assets.recon.scan import Scan
 
 WIDTH, ROWS = 64, 4
@@ -139,7 +140,30 @@ def test_ring_removal_weakens_a_stripe(tmp_path: Path) -> None:
     assert ring_filter(Parameters(), 100) is None
 
 
+@pytest.mark.parametrize(("name", "kind"), [("fourier-wavelet", FourierWavelet), ("smoothing", Smoothing), ("sorting", Sorting)])
+def test_each_named_ring_removal_is_the_method_of_that_name(name: str, kind: type) -> None:
+    assert type(ring_filter(Parameters.model_validate({"ring_removal": name, "ring_level": 3}), 60)) is kind
+
+
 def test_the_tooth_has_enamel_denser_than_dentine_and_air_near_zero(tooth: Path) -> None:
     result = slices(tooth, Parameters(pixel_size_mm=0.01), 295.9)[0]
     air = (distance(640) > 0.9) & (distance(640) < 0.98)
     assert result[distance(640) < 0.4].mean() > 20 * abs(result[air].mean())
+
+
+def test_the_tooth_agrees_with_back_projection_in_real_space(tooth: Path) -> None:
+    with Scan(tooth) as scan:
+        lines = Corrector(scan, 0.01).sinograms(scan.rows(0, 1), 0)[0].astype(np.float64)
+        theta = np.deg2rad(scan.theta_deg)
+    frequency = np.fft.rfftfreq(2048)
+    filtered = np.fft.irfft(np.fft.rfft(lines, 2048) * frequency, 2048)[:, :640]
+    y, x = np.mgrid[:640, :640] - 320
+    truth = np.zeros((640, 640))
+    for line, angle in zip(filtered, theta, strict=True):
+        truth += np.interp(295.9 + x * np.cos(angle) + y * np.sin(angle), np.arange(640), line)
+    truth *= np.pi / theta.size * 1000  # a pixel of 0.01 mm is 0.001 cm
+    ours = slices(tooth, Parameters(pixel_size_mm=0.01, padding="zero"), 295.9)[0]
+    inside = distance(640) < 0.85
+    slope, _ = np.polyfit(truth[inside], ours[inside], 1)
+    assert np.corrcoef(ours[inside], truth[inside])[0, 1] >= 0.99
+    assert slope == pytest.approx(1, abs=0.02)

@@ -136,6 +136,27 @@ def test_engines_are_chosen_by_name_and_processor(monkeypatch: pytest.MonkeyPatc
         assert engine.lanes() == expected
 
 
+def test_discs_of_one_at_the_size_of_real_scans() -> None:
+    theta = half_turn(1000)
+    worker = GriddingEngine(2).plan(Geometry(1024, theta, 512)).worker()
+    result = worker.apply(np.stack([sinogram(disc(radius), 1024, theta, 512, 2) for radius in (0.3, 0.8)]))
+    away = distance(1024)
+    for slice_, radius in zip(result, (0.3, 0.8), strict=True):
+        assert abs(slice_[away < 0.9 * radius].mean() - 1) < 0.002
+        assert abs(slice_[(away > 1.1 * radius) & (away < 0.98)].mean()) < 0.002
+
+
+def test_counting_noise_stays_unbiased() -> None:
+    theta = half_turn(300)
+    lines = sinogram(disc(0.5, 0.1), 200, theta, 100) / 100
+    counts = np.random.default_rng(0).poisson(20_000 * np.exp(-lines))
+    noisy = np.asarray(-np.log(counts / 20_000) * 100, np.float32)
+    result = reconstruct(noisy[None], Geometry(200, theta, 100))[0]
+    inside = image(disc(0.4, 0.1), 200) == 1
+    assert result[inside].mean() == pytest.approx(1, abs=0.004)
+    assert result[inside].std() > 0.02
+
+
 def test_scale_and_mask() -> None:
     theta = half_turn(60)
     lines = sinogram(disc(0.9), 64, theta, 32)[None]

@@ -1,35 +1,12 @@
-"""One simulated facility for all tests of transfers. Here: fixtures. Not here: any promise."""
+"""One simulated facility for all tests of transfers. Here: the paths and fixtures. Not here: any promise."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from doomed import Zygote
-from facility_in_a_box import Bench, running_facility
+from bench_fixtures import bench, facility, zygote
 
-
-@pytest.fixture(scope="session")
-def facility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with running_facility(tmp_path_factory.mktemp("facility")) as bench:
-        yield bench
-
-
-@pytest.fixture
-def bench(facility: Bench) -> Iterator[Bench]:
-    """The facility without faults, with nothing told yet."""
-    facility.control.clear_faults()
-    facility.told.clear()
-    yield facility
-    facility.control.clear_faults()
-
-
-@pytest.fixture(scope="session")
-def zygote(facility: Bench) -> Iterator[Zygote]:
-    with Zygote(facility.box.facility_file) as started:
-        yield started
+__all__ = ["bench", "facility", "zygote"]

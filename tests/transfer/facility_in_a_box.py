@@ -54,7 +54,9 @@ class Bench:
     def is_gone(self, run_id: str) -> bool:
         return self.ledger.workers.life_of(run_id) is not Life.ALIVE
 
-    def admit(self, name: str = "", content: bytes | None = None, *, may_leave: bool = True, facts: dict[str, Any] | None = None) -> Dataset:
+    def admit(
+        self, name: str = "", content: bytes | None = None, *, may_leave: bool = True, facts: dict[str, Any] | None = None
+    ) -> Dataset:
         """A scan at the detector: a file (of random bytes, or as it lies there already) and its row."""
         key = f"scan-{uuid.uuid4().hex[:10]}"
         name = name or f"{key}.h5"

@@ -219,8 +219,6 @@ def _bring(bench: Bench, scan: object, path: str) -> object:
 def test_a_stack_travels_as_one_recursive_item_and_every_file_is_compared(bench: Bench) -> None:
     scan = bench.admit()
     stack = bench.stack(scan, SLICES)
-    source = bench.box.root / "nersc/pscratch/sd/a/alsdev/8.3.2/scratch" / stack.path
-    (source / "slice_00099.tiff.partial").write_bytes(b"left by a killed program")
 
     receipt = _bring(bench, scan, stack.path)
 
@@ -228,8 +226,21 @@ def test_a_stack_travels_as_one_recursive_item_and_every_file_is_compared(bench:
     assert {str(p.relative_to(target)): p.read_bytes() for p in target.rglob("*") if p.is_file()} == SLICES
     (task,) = bench.tasks(scan)
     assert [item.get("recursive") for item in task["document"]["DATA"]] == [True]
+    assert [(rule["method"], rule["name"]) for rule in task["document"]["filter_rules"]] == [("exclude", "*.partial")]
     assert receipt.evidence["files_compared"] == len(SLICES)
     assert bench.replica(scan, SCRATCH, "recon_tiff").manifest.files == len(SLICES)
+
+
+def test_a_stack_with_a_stranger_in_it_is_no_source(bench: Bench) -> None:
+    scan = bench.admit()
+    stack = bench.stack(scan, SLICES)
+    (bench.box.root / "nersc/pscratch/sd/a/alsdev/8.3.2/scratch" / stack.path / "slice_00099.tiff.partial").write_bytes(b"?")
+
+    with pytest.raises(NoVerifiedSource):
+        _bring(bench, scan, stack.path)
+
+    assert bench.state(scan, PSCRATCH, "recon_tiff") is ReplicaState.SUSPECT
+    assert bench.tasks(scan) == []
 
 
 @pytest.mark.parametrize(

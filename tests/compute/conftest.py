@@ -1,0 +1,33 @@
+"""One simulated facility for all tests of jobs. Here: the paths and fixtures. Not here: any promise."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "transfer")]
+
+# ruff: noqa: E402 - the path above comes first
+from bench_fixtures import bench, facility, zygote
+from facility_in_a_box import Bench
+from small_jobs import Shop, shop_at
+
+__all__ = ["at_home", "bench", "facility", "nersc", "shop", "zygote"]
+
+
+@pytest.fixture
+def nersc(bench: Bench) -> Shop:
+    return shop_at(bench, "nersc")
+
+
+@pytest.fixture
+def at_home(bench: Bench) -> Shop:
+    return shop_at(bench, "als")
+
+
+@pytest.fixture(params=["nersc", "als"])
+def shop(bench: Bench, request: pytest.FixtureRequest) -> Shop:
+    """The same promise at both kinds of site."""
+    return shop_at(bench, request.param)

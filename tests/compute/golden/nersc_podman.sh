@@ -1,0 +1,79 @@
+#!/bin/bash
+#SBATCH --job-name=als-rec-0001
+#SBATCH --comment=als-rec-0001
+#SBATCH -q realtime
+#SBATCH -A als
+#SBATCH -C cpu
+#SBATCH -N 1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=64
+#SBATCH --time=1:30:00
+#SBATCH --exclusive
+#SBATCH --no-requeue
+#SBATCH --signal=B:TERM@60
+#SBATCH --output=/SITE/logs/als-rec-0001.out
+#SBATCH --error=/SITE/logs/als-rec-0001.err
+# The reconstruction of scan 'one' "two";$(touch INJECTED)`touch INJECTED`|&größe\ *? #SBATCH --account=thief
+set -Eeuo pipefail
+step=begin
+TZ=UTC0 printf -v began '%(%Y-%m-%dT%H:%M:%SZ)T' -1
+result=/SITE/logs/als-rec-0001.result.json
+
+# Whatever ends this script, its exit code and step are on disk before the scheduler hears of it.
+record() {
+  local now
+  TZ=UTC0 printf -v now '%(%Y-%m-%dT%H:%M:%SZ)T' -1
+  printf '{"name": "%s", "exit": %d, "step": "%s", "began": "%s", "ended": "%s", "host": "%s"}\n' \
+    als-rec-0001 "$1" "$step" "$began" "$now" "$HOSTNAME" >"$result.new"
+  mv -f -- "$result.new" "$result"
+}
+finish() {
+  code=$?
+  trap - EXIT
+  record "$code"
+  exit "$code"
+}
+# The site warns by TERM before the time limit. The result then says so, in case that no further word gets out; the step works on.
+# It runs beside this shell, because bash hears no signal while a program runs in its foreground.
+warned=
+run() {
+  local code=0 again=0
+  "$@" &
+  wait "$!" && code=0 || code=$?
+  while [ -n "$warned" ]; do
+    warned=
+    record 143
+    wait "$!" && again=0 || again=$?
+    # A step that died together with the warning may be forgotten by bash (-1 or 127): then the first word holds.
+    [ "$again" -lt 0 ] || [ "$again" -eq 127 ] || code=$again
+  done
+  return "$code"
+}
+trap finish EXIT
+trap 'warned=yes' TERM
+
+export NOTE='scan '"'"'one'"'"' "two";$(touch INJECTED)`touch INJECTED`|&größe\ *?'
+export NUMBA_CACHE_DIR=/SITE/numba
+umask 0007
+
+step=prepare
+mkdir -p -- '/SITE/scratch/scan '"'"'one'"'"' "two";$(touch INJECTED)`touch INJECTED`|&größe\ *?'
+printf '%s\n' '{"center": 1.5, "note": "scan '"'"'one'"'"' \"two\";$(touch INJECTED)`touch INJECTED`|&gr\u00f6\u00dfe\\ *?"}' >/SITE/logs/als-rec-0001.parameters.yaml
+
+step=stage_in
+source='/SITE/cfs/scan '"'"'one'"'"' "two";$(touch INJECTED)`touch INJECTED`|&größe\ *?.h5'
+target='/SITE/raw/scan '"'"'one'"'"' "two";$(touch INJECTED)`touch INJECTED`|&größe\ *?.h5'
+mkdir -p -- "$(dirname -- "$target")"
+if [ "$(stat -c %s -- "$target" 2>/dev/null || echo none)" != 20 ]; then
+  run cp -- "$source" "$target.partial"
+  copied=$(stat -c %s -- "$target.partial")
+  if [ "$copied" != 20 ]; then
+    echo "stage-in copied $copied bytes of $source instead of 20" >&2
+    exit 74
+  fi
+  mv -f -- "$target.partial" "$target"
+fi
+
+step=reconstruct
+run podman-hpc run --rm --volume /SITE/raw:/SITE/raw --volume /SITE/logs:/SITE/logs ghcr.io/als-computing/microct@sha256:abababababababababababababababababababababababababababababababab python3 -m als_assets.recon reconstruct '/SITE/raw/scan '"'"'one'"'"' "two";$(touch INJECTED)`touch INJECTED`|&größe\ *?.h5' --output '/SITE/scratch/scan '"'"'one'"'"' "two";$(touch INJECTED)`touch INJECTED`|&größe\ *?' --params /SITE/logs/als-rec-0001.parameters.yaml
+

@@ -1,0 +1,81 @@
+"""A watched folder with real scan files. Here: fixtures. Not here: any promise."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "ledger"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "facility"))
+
+from facility_kit import facility_at
+from ledger_kit import Clock, fresh_ledger
+
+from als_assets.beamlines.bl832 import BL832
+from als_assets.facility import Facility
+from als_assets.facility.settings import Settings
+from als_assets.intake import Intake
+from als_assets.ledger import Ledger
+from als_assets.simulator.detector import synthetic_scan
+
+Put = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def complete_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small complete scan; tests copy it."""
+    path = tmp_path_factory.mktemp("detector") / "scan.h5"
+    synthetic_scan(path, rows=4, columns=32, angles=9)
+    return path
+
+
+@pytest.fixture
+def facility(tmp_path: Path) -> Facility:
+    return facility_at(tmp_path)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(facility: Facility, clock: Clock) -> Iterator[Ledger]:
+    opened = fresh_ledger(facility.state_dir, clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def intake(facility: Facility, ledger: Ledger) -> Intake:
+    return Intake(facility, ledger, BL832)
+
+
+@pytest.fixture
+def watched(intake: Intake) -> Path:
+    return intake.root
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(quiet_s=10)
+
+
+@pytest.fixture
+def put(watched: Path, complete_scan: Path) -> Put:
+    """Put a complete scan below the watched folder under any name (text or bytes)."""
+
+    def make(name: str | bytes = "dla-00847_doe/sand.h5", edit: Callable[[Path], object] | None = None) -> Path:
+        relative = Path(name.decode("utf-8", "surrogateescape")) if isinstance(name, bytes) else Path(name)
+        path = watched / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(complete_scan, path)
+        if edit is not None:
+            edit(path)
+        return path
+
+    return make

@@ -1,0 +1,98 @@
+"""The schema that the migrations make is the schema that the code expects, and moments keep their zone.
+
+Here: alembic against the models, and the settings of SQLite. Not here: many processes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from ledger_kit import new_scan
+
+from als_assets.errors import DatasetUnknown
+from als_assets.ledger import Ledger, Replica
+from als_assets.ledger.database import BUSY_TIMEOUT_S, make_engine, migrate, reading, sqlite_url, writing
+from als_assets.ledger.models import Base, UtcTime
+
+
+def test_migrations_make_what_the_models_say(ledger: Ledger) -> None:
+    with ledger.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrations_make_the_same_tables_as_the_models_do(ledger: Ledger, tmp_path: Path) -> None:
+    """Also what the comparison above cannot see: partial indexes and constraints."""
+    direct = make_engine(sqlite_url(tmp_path / "direct.sqlite"))
+    Base.metadata.create_all(direct)
+
+    def shape(engine: sa.Engine) -> dict[str, object]:
+        look = sa.inspect(engine)
+        return {
+            table: (
+                sorted((c["name"], str(c["type"]), c["nullable"]) for c in look.get_columns(table)),
+                sorted((i["name"], i["column_names"], i["unique"], _words(i)) for i in look.get_indexes(table)),
+                sorted(u["column_names"] for u in look.get_unique_constraints(table)),
+                sorted(f["constrained_columns"] for f in look.get_foreign_keys(table)),
+                look.get_pk_constraint(table)["constrained_columns"],
+            )
+            for table in look.get_table_names()
+            if table != "alembic_version"
+        }
+
+    assert shape(ledger.engine) == shape(direct)
+    direct.dispose()
+
+
+def _words(index: Any) -> list[str]:
+    return [f"{name}: {value}" for name, value in index["dialect_options"].items()]
+
+
+def test_migrating_again_keeps_the_record(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.datasets.admit(new_scan())
+    migrate(ledger.engine)
+    again = Ledger.at(tmp_path / "state")
+    assert again.datasets.get("sand").key == "sand"
+    again.close()
+
+
+def test_sqlite_is_set_up_for_many_processes(ledger: Ledger) -> None:
+    with ledger.engine.connect() as connection:
+        found = {
+            name: connection.scalar(sa.text(f"PRAGMA {name}")) for name in ("journal_mode", "busy_timeout", "foreign_keys", "synchronous")
+        }
+    assert found == {"journal_mode": "wal", "busy_timeout": BUSY_TIMEOUT_S * 1000, "foreign_keys": 1, "synchronous": 2}
+
+
+def test_a_copy_of_an_unknown_scan_is_refused_by_the_database(ledger: Ledger) -> None:
+    with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"):
+        ledger.replicas.expect("unheard-of", "raw", "spot", "a.h5")
+    with pytest.raises(DatasetUnknown):
+        ledger.datasets.get("unheard-of")
+
+
+def test_a_failed_write_leaves_nothing(ledger: Ledger) -> None:
+    ledger.datasets.admit(new_scan())
+    with pytest.raises(RuntimeError, match="half-way"), writing(ledger.engine) as session:
+        session.execute(sa.update(Replica).values(path="elsewhere"))
+        raise RuntimeError("half-way")
+    with reading(ledger.engine) as session:
+        assert session.scalars(sa.select(Replica.path)).all() == ["dla-00847_doe/sand.h5"]
+
+
+def test_moments_come_back_in_utc() -> None:
+    engine = make_engine("sqlite://")
+    table = sa.Table("t", sa.MetaData(), sa.Column("at", UtcTime()))
+    pacific = datetime(2026, 7, 1, 5, 0, tzinfo=timezone(timedelta(hours=-7)))
+    with engine.connect() as connection:
+        table.create(connection)
+        connection.execute(table.insert(), [{"at": pacific}, {"at": None}])
+        found = connection.scalars(sa.select(table.c.at)).all()
+    engine.dispose()
+    assert found == [datetime(2026, 7, 1, 12, 0, tzinfo=UTC), None] and found[0].utcoffset() == timedelta(0)

@@ -1,0 +1,134 @@
+"""Many processes at one record lose nothing and wait for each other; a killed one leaves its intent.
+
+Here: real processes and SIGKILL. Not here: what single calls do.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from als_assets.ledger import Audit, Dataset, Ledger, Operation, OperationKind, OperationState, Replica, ReplicaState
+from als_assets.ledger.operations import Operations
+
+Start = Callable[..., "subprocess.Popen[str]"]
+PROCESSES, ROUNDS = 8, 15
+WORKER = Path(__file__).parent / "ledger_worker.py"
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """A new record that eight processes opened at once and worked on at once; none failed, none met a lock."""
+    state = tmp_path_factory.mktemp("crowd") / "state"
+    command = [sys.executable, str(WORKER), str(state), "work"]
+    running = [
+        subprocess.Popen([*command, str(i), str(ROUNDS)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for i in range(PROCESSES)
+    ]
+    errors = [process.communicate(timeout=110)[1] for process in running]
+    assert errors == [""] * PROCESSES
+    assert [process.returncode for process in running] == [0] * PROCESSES
+    ledger = Ledger.at(state)
+    yield ledger
+    ledger.close()
+
+
+def test_a_new_record_may_be_opened_by_all_at_once(crowd: Ledger) -> None:
+    with crowd.engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM alembic_version")) == 1
+        assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+
+
+def test_every_scan_is_admitted_once(crowd: Ledger) -> None:
+    with Session(crowd.engine) as session:
+        assert sorted(session.scalars(sa.select(Dataset.key))) == sorted(["sand", *(f"scan{i}" for i in range(ROUNDS))])
+        assert session.scalar(sa.select(sa.func.count()).select_from(Replica)) == ROUNDS + 1
+        audit = Counter(session.scalars(sa.select(Audit.after).where(Audit.subject.startswith("dataset"))))
+    assert audit == {"admitted": ROUNDS + 1}
+
+
+def test_no_operation_is_lost_and_one_is_open_for_each_key(crowd: Ledger) -> None:
+    with Session(crowd.engine) as session:
+        rows = session.scalars(sa.select(Operation)).all()
+        after = Counter(session.scalars(sa.select(Audit.after).where(Audit.subject.startswith("operation"))))
+    own = [row for row in rows if row.key.startswith("own")]
+    assert len(own) == PROCESSES * ROUNDS
+    assert all(row.state is OperationState.SUCCEEDED and row.outcome == row.request for row in own)
+    shared = [row for row in rows if row.key.startswith("shared")]
+    assert {row.key for row in shared} == {f"shared:{i}" for i in range(ROUNDS)}
+    for row in shared:
+        assert row.state is OperationState.SUCCEEDED and row.fence == 1
+        assert row.holder == row.handle["by"] == row.outcome["by"], "one process did it from its intent to its end"
+    for key in {row.key for row in shared}:
+        attempts = sorted(row.attempt for row in shared if row.key == key)
+        assert attempts == list(range(1, len(attempts) + 1))
+    assert after == {state: len(rows) for state in (OperationState.INTENT, OperationState.SUBMITTED, OperationState.SUCCEEDED)}
+
+
+def test_the_database_itself_refuses_a_second_open_operation(ledger: Ledger, intent: Operation) -> None:
+    with Session(ledger.engine) as session:
+        second = Operation(key=intent.key, kind=OperationKind.TRANSFER, dataset_key="sand", state=OperationState.SUBMITTED)
+        second.attempt, second.request, second.created_at = 2, {}, ledger.clock()
+        session.add(second)
+        with pytest.raises(sa.exc.IntegrityError, match="UNIQUE constraint failed"):
+            session.flush()
+
+
+def test_two_copies_are_never_each_others_proof(start: Start, ledger: Ledger, copy: Replica) -> None:
+    first = ledger.replicas.of("sand", location="spot")[0]
+    ledger.replicas.move(copy.id, ReplicaState.VERIFIED, why="proven")
+    pair = [start("prune", first.id, copy.id), start("prune", copy.id, first.id)]
+    for process in pair:  # both stand at the gate before it opens
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in pair:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=60)[1] for process in pair]
+    assert sorted(process.returncode for process in pair) == [0, 1]
+    assert any("PruneBlocked" in error for error in errors)
+    assert {ledger.replicas.get(i).state for i in (first.id, copy.id)} == {ReplicaState.DELETING, ReplicaState.VERIFIED}
+
+
+KILLED_AT = [
+    (0, OperationState.INTENT, None, {}),
+    (1, OperationState.INTENT, "run1", {}),
+    (2, OperationState.INTENT, "run1", {"prepared": {"submission_id": "s1"}}),
+    (3, OperationState.SUBMITTED, "run1", {"prepared": {"submission_id": "s1"}, "task_id": "t1"}),
+]
+
+
+@pytest.mark.parametrize(("step", "state", "holder", "handle"), KILLED_AT)
+def test_what_was_recorded_is_there_after_kill_9(
+    start: Start, ledger: Ledger, sand: Dataset, step: int, state: OperationState, holder: str | None, handle: dict[str, object]
+) -> None:
+    process = start("die", "run1", step)
+    process.communicate(timeout=60)
+    assert process.returncode == -9
+    row = ledger.operations.open_with("transfer:far:sand")
+    assert row is not None and (row.state, row.holder, row.handle, row.request) == (state, holder, handle, {"to": "far"})
+    again = ledger.operations.begin("transfer:far:sand", OperationKind.TRANSFER, "sand", {"to": "elsewhere"})
+    assert again.id == row.id
+
+
+def test_a_writer_killed_in_its_transaction_leaves_nothing_and_no_lock(
+    ledger: Ledger, sand: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    operation = ledger.operations.begin("job:x", OperationKind.JOB, "sand", {})
+    monkeypatch.setattr(ledger.operations._audit, "add", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.operations.submitted(operation, job_id="1")
+    monkeypatch.undo()
+    assert isinstance(ledger.operations, Operations)
+    assert ledger.operations.get(operation.id).state is OperationState.INTENT
+    assert ledger.operations.submitted(operation, job_id="1").state is OperationState.SUBMITTED

@@ -1,0 +1,302 @@
+"""Going through with the plan: announced, waited for, looked at again, deleted with evidence - or blocked, and nothing is deleted.
+
+Here: real bytes in real folders, and a clock that is turned. Not here: what is due (``test_plan``).
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from retention_kit import SCRATCH, Store
+
+from als_assets.errors import TransferFailed
+from als_assets.facility.models import LocationClass
+from als_assets.facility.settings import Retention, RetentionRule
+from als_assets.ledger import Operation, OperationState, Replica, ReplicaState
+from als_assets.retention import current_plan
+
+S = ReplicaState
+NO_GRACE = SCRATCH.model_copy(update={"grace_hours": 0.0})
+
+
+@pytest.fixture
+def proof(store: Store) -> Replica:
+    """The raw file at another site."""
+    store.scan()
+    return store.copy("far_raw")
+
+
+@pytest.fixture
+def due(store: Store, proof: Replica) -> Replica:
+    """A scratch copy that is old enough, with a proof elsewhere that is one day old."""
+    copy = store.copy("data_scratch")
+    store.clock.turn(days=13)
+    store.renew(proof)
+    store.clock.turn(days=1)
+    return copy
+
+
+class TestPhases:
+    def test_announced_waiting_deleted(self, store: Store, due: Replica, proof: Replica) -> None:
+        (announced,) = store.prune()
+        assert (announced.outcome, announced.location, announced.what) == ("announced", "data_scratch", "raw")
+        assert store.ledger.replicas.get(due.id).prune_announced_at == store.clock()
+        assert store.ledger.audit.of("sand")[0].after == "pruning announced"
+        store.clock.turn(hours=23, minutes=59)
+        (waiting,) = store.prune()
+        assert waiting.outcome == "waiting" and waiting.words == "goes on 2026-03-17 12:00 UTC"
+        assert store.where(due).exists() and store.mover.deleted == []
+        store.clock.turn(minutes=1)
+        (deleted,) = store.prune()
+        assert deleted.outcome == "deleted" and deleted.words == "pruned on 2026-03-17; copies remain at far_raw"
+        assert not store.where(due).exists() and store.where(proof).read_bytes() == b"raw bytes of sand"
+        assert store.prune() == []
+
+    def test_the_evidence_stays_on_record(self, store: Store, due: Replica, proof: Replica) -> None:
+        store.prune_through()
+        row = store.ledger.replicas.get(due.id)
+        assert row.state is S.DELETED and row.size_bytes == 17
+        copies = [{"location": "far_raw", "path": proof.path, "looked_at": store.clock().isoformat()}]
+        assert row.evidence["copies"] == copies and row.evidence["proof"] == {"copies": copies}
+        operation = next(o for o in store.ledger.operations.of("sand"))
+        assert row.evidence["deleted_by"] == operation.key and operation.state is OperationState.SUCCEEDED
+        assert operation.request["proof"] == {"copies": copies}, "the proof was on record before the first request"
+        words = [(a.before, a.after) for a in reversed(store.ledger.audit.of("sand")) if a.subject == row.name]
+        assert words[-3:] == [(None, "pruning announced"), (S.VERIFIED, S.DELETING), (S.DELETING, S.DELETED)]
+
+    def test_without_grace_it_goes_in_one_round(self, store: Store, due: Replica) -> None:
+        assert [p.outcome for p in store.prune(NO_GRACE)] == ["deleted"]
+        assert store.state(due) is S.DELETED
+
+    def test_a_folder_goes_whole_and_its_neighbours_stay(self, store: Store, proof: Replica) -> None:
+        stack, brought_back = store.stack("far_scratch"), store.stack("data_scratch")
+        neighbour = store.where(stack).with_name("recsand2")
+        neighbour.mkdir()
+        store.clock.turn(days=14)
+        store.renew(brought_back)
+        assert [p.outcome for p in store.prune(NO_GRACE)] == ["deleted"]
+        assert not store.where(stack).exists() and neighbour.exists() and len(list(store.where(brought_back).iterdir())) == 3
+
+    def test_wanted_again_after_it_was_pruned(self, store: Store, due: Replica) -> None:
+        store.prune(NO_GRACE)
+        assert store.ledger.replicas.expect("sand", "raw", "data_scratch", due.path).state is S.EXPECTED
+        assert store.prune(NO_GRACE) == []
+
+    def test_a_change_between_the_phases_withdraws_the_announcement(self, store: Store, due: Replica) -> None:
+        store.prune()
+        stricter = SCRATCH.model_copy(update={"rules": {LocationClass.SCRATCH: RetentionRule(min_age_days=60)}})
+        store.clock.turn(days=1)
+        assert store.prune(stricter) == [] and store.where(due).exists()
+
+
+class TestDryRun:
+    def test_it_writes_and_deletes_nothing(self, store: Store, due: Replica) -> None:
+        before = len(store.ledger.audit.of("sand"))
+        assert [p.outcome for p in store.prune(dry_run=True)] == ["announced"]
+        assert store.ledger.replicas.get(due.id).prune_announced_at is None
+        assert [p.outcome for p in store.prune(NO_GRACE, dry_run=True)] == ["would delete"]
+        assert store.where(due).exists() and store.state(due) is S.VERIFIED
+        assert len(store.ledger.audit.of("sand")) == before and store.mover.deleted == []
+
+    def test_it_does_not_carry_on_a_deletion(self, store: Store, due: Replica) -> None:
+        store.ledger.replicas.move(due.id, S.DELETING, why="due", evidence={"copies": [{"location": "far_raw"}]})
+        assert store.prune(NO_GRACE, dry_run=True) == [] and store.where(due).exists()
+
+
+SPOILT: dict[str, Callable[[Path], object]] = {
+    "gone": lambda path: path.unlink(),
+    "a zero-byte namesake": lambda path: path.write_bytes(b""),
+    "shorter": lambda path: path.write_bytes(b"raw bytes"),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"x"),
+    "of the same size with one flipped bit": lambda path: path.write_bytes(b"raw bytes of sanf"),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+class TestProof:
+    """What was proven is looked at once more, immediately before."""
+
+    @pytest.mark.parametrize("fault", SPOILT)
+    def test_a_spoilt_proof_copy_blocks(self, store: Store, due: Replica, proof: Replica, fault: str) -> None:
+        store.prune()
+        store.clock.turn(days=1)
+        SPOILT[fault](store.where(proof))
+        (blocked,) = store.prune()
+        assert blocked.outcome == "blocked" and blocked.words == (
+            "The copy of sand at far_raw did not hold when it was looked at again; nothing was deleted. "
+            "Look at that copy: als scan show sand"
+        )
+        assert store.where(due).read_bytes() == b"raw bytes of sand" and store.state(due) is S.VERIFIED
+        assert store.state(proof) is S.SUSPECT and store.mover.deleted == [] and not store.ledger.operations.open_ones()
+        assert "looked again" in store.ledger.audit.of("sand")[0].why
+        (line,) = current_plan(store.facility, SCRATCH, store.ledger)
+        assert line.kept_because == "kept: 0 verified copies at other sites, 1 are required"
+
+    def test_a_link_in_place_of_the_proof_copy_blocks(self, store: Store, due: Replica, proof: Replica) -> None:
+        store.where(proof).unlink()
+        store.where(proof).symlink_to(store.where(due))
+        (blocked,) = store.prune(NO_GRACE)
+        assert blocked.outcome == "blocked" and "neither a plain file nor a folder" in blocked.words
+        assert store.where(due).exists()
+
+    def test_a_proof_copy_that_cannot_be_read_blocks(
+        self, store: Store, due: Replica, proof: Replica, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(_path: Path) -> str:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(sys.modules["als_assets.retention.prune"], "sha256_of", broken)
+        (blocked,) = store.prune(NO_GRACE)
+        assert "cannot be read (Input/output error); nothing was deleted" in blocked.words
+        assert store.where(due).exists() and store.state(proof) is S.VERIFIED
+
+    def test_a_stack_with_a_missing_slice_blocks(self, store: Store, proof: Replica) -> None:
+        stack, brought_back = store.stack("far_scratch"), store.stack("data_scratch")
+        store.clock.turn(days=14)
+        store.renew(brought_back)
+        next(store.where(brought_back).iterdir()).unlink()
+        assert {p.outcome for p in store.prune(NO_GRACE)} == {"blocked"}
+        assert store.where(stack).exists() and store.state(brought_back) is S.SUSPECT
+
+    def test_two_copies_that_prove_each_other_never_both_go(self, store: Store) -> None:
+        store.scan()
+        pair = [store.stack("data_scratch"), store.stack("far_scratch")]
+        at_once = Retention(grace_hours=0, rules={LocationClass.SCRATCH: RetentionRule(min_age_days=0)})
+        assert [p.outcome for p in store.prune(at_once)] == ["deleted", "blocked"]
+        assert [store.where(r).exists() for r in pair] == [False, True]
+
+    def test_what_another_prune_has_begun_to_delete_is_no_proof(
+        self, store: Store, due: Replica, proof: Replica, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between the look at the proof copy and the deletion another process claims that copy."""
+        look_again = store.transfers.look_again
+
+        def look_and_lose(copy: Replica) -> bool:
+            whole = look_again(copy)
+            store.ledger.replicas.move(copy.id, S.DELETING, why="the other prune")
+            return whole
+
+        monkeypatch.setattr(store.transfers, "look_again", look_and_lose)
+        (blocked,) = store.prune(NO_GRACE)
+        assert "raw of sand at far_raw is deleting and proves nothing any more; nothing was deleted" in blocked.words
+        assert store.where(due).exists() and store.state(due) is S.VERIFIED
+
+    def test_one_blocked_copy_does_not_stop_the_others(self, store: Store, due: Replica, proof: Replica) -> None:
+        store.scan("clay", b"clay")
+        other_proof = store.copy("far_raw", key="clay", content=b"clay")
+        other = store.copy("data_scratch", key="clay", content=b"clay")
+        store.clock.turn(days=14)
+        store.renew(proof, other_proof)
+        store.where(proof).unlink()
+        assert {(p.dataset_key, p.outcome) for p in store.prune(NO_GRACE)} == {("sand", "blocked"), ("clay", "deleted")}
+        assert store.where(due).exists() and not store.where(other).exists()
+
+
+class TestHolds:
+    """A hold always wins, whenever it is placed."""
+
+    @pytest.mark.parametrize("of", [{"dataset_key": "sand"}, {"proposal": "ALS-00847"}])
+    def test_placed_after_the_announcement(self, store: Store, due: Replica, of: dict[str, str]) -> None:
+        store.prune()
+        hold = store.ledger.holds.place(who="ada", reason="paper", **of)
+        store.clock.turn(days=2)
+        assert store.prune() == [] and store.where(due).exists()
+        store.ledger.holds.release(hold.id, who="ada", reason="published")
+        assert [p.outcome for p in store.prune()] == ["deleted"]
+
+    def test_an_expired_one_keeps_nothing(self, store: Store, due: Replica) -> None:
+        store.ledger.holds.place(who="ada", reason="paper", dataset_key="sand", until=store.clock() + timedelta(hours=2))
+        assert store.prune(NO_GRACE) == []
+        store.clock.turn(hours=2)
+        assert [p.outcome for p in store.prune(NO_GRACE)] == ["deleted"]
+
+    def test_placed_while_the_plan_is_being_carried_out(self, store: Store, due: Replica, proof: Replica) -> None:
+        store.scan("clay", b"clay", proposal="ALS-1")
+        store.renew(proof, store.copy("far_raw", key="clay", content=b"clay"))
+        second = store.copy("data_scratch", key="clay", content=b"clay")
+        at_once = Retention(grace_hours=0, rules={LocationClass.SCRATCH: RetentionRule(min_age_days=0)})
+        store.mover.before_delete = lambda: store.ledger.holds.place(who="ada", reason="paper", dataset_key="clay")
+        assert [(p.dataset_key, p.outcome) for p in store.prune(at_once)] == [("sand", "deleted"), ("clay", "blocked")]
+        assert store.where(second).exists() and store.state(second) is S.VERIFIED
+
+    def test_placed_after_a_deletion_was_cut_off_before_it_began(self, store: Store, due: Replica) -> None:
+        store.ledger.replicas.move(due.id, S.DELETING, why="due", evidence={"copies": [{"location": "far_raw"}]})
+        store.ledger.holds.place(who="ada", reason="paper", dataset_key="sand")
+        (blocked,) = store.prune(NO_GRACE)
+        assert blocked.outcome == "blocked" and "ada holds sand (paper); nothing was deleted" in blocked.words
+        assert store.where(due).exists()
+
+
+class TestCutOff:
+    """Killed in a deletion, the next round carries on: it looks at the proof again, and finds what was done."""
+
+    @pytest.mark.parametrize("line", ["before the intent", "before the request", "after the request"])
+    def test_it_is_carried_on(self, store: Store, due: Replica, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def kill(*_: object, **__: object) -> Operation:
+            raise KeyboardInterrupt
+
+        operations, deleting = (
+            store.ledger.operations,
+            {"before the intent": "begin", "before the request": "take", "after the request": "submitted"},
+        )
+        monkeypatch.setattr(operations, deleting[line], kill)
+        with pytest.raises(KeyboardInterrupt):
+            store.prune(NO_GRACE)
+        monkeypatch.undo()
+        assert store.state(due) is S.DELETING
+        assert store.where(due).exists() == (line != "after the request")
+        (carried_on,) = store.prune(NO_GRACE, run="run2")
+        assert carried_on.outcome == "deleted" and carried_on.words.endswith("copies remain at far_raw")
+        assert store.state(due) is S.DELETED and not store.where(due).exists()
+        assert [o.attempt for o in operations.of("sand")] == [1], "one deletion, whoever finished it"
+
+    def test_with_a_spoilt_proof_it_is_not_carried_on(self, store: Store, due: Replica, proof: Replica) -> None:
+        store.ledger.replicas.move(due.id, S.DELETING, why="due", evidence={"copies": [{"location": "far_raw"}]})
+        store.where(proof).write_bytes(b"")
+        (blocked,) = store.prune(NO_GRACE)
+        assert blocked.outcome == "blocked" and store.where(due).exists() and store.state(due) is S.DELETING
+
+    def test_without_a_proof_on_record_it_is_not_carried_on(self, store: Store, due: Replica) -> None:
+        store.ledger.replicas.move(due.id, S.DELETING, why="by mistake")
+        (blocked,) = store.prune(NO_GRACE)
+        assert blocked.words.startswith("There is no proof copy of sand.") and store.where(due).exists()
+
+
+class TestNotDeleted:
+    def test_a_deletion_that_fails_says_why_and_is_tried_again(self, store: Store, due: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse() -> None:
+            raise TransferFailed("Deleting failed: Permission denied.", next_step="Check the rights of the folder, then run prune again.")
+
+        store.mover.before_delete = refuse
+        (blocked,) = store.prune(NO_GRACE)
+        assert blocked.outcome == "blocked" and "Permission denied" in blocked.words and "run prune again" in blocked.words
+        assert store.where(due).exists() and store.state(due) is S.DELETING
+        store.mover.before_delete = lambda: None
+        assert [p.outcome for p in store.prune(NO_GRACE)] == ["deleted"]
+
+    def test_what_is_still_there_after_a_deletion_is_not_called_deleted(
+        self, store: Store, due: Replica, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store.mover, "start_delete", lambda request, prepared: {"bytes": 0})
+        (blocked,) = store.prune(NO_GRACE)
+        assert blocked.outcome == "blocked" and "was reported as done, but 1 file(s) are still there" in blocked.words
+        assert store.state(due) is S.DELETING
+        last = store.ledger.operations.of("sand")[0]
+        assert last.state is OperationState.FAILED and "still there" in last.outcome["sentence"]
+
+    def test_an_open_operation_on_the_scan_keeps_it(self, store: Store, due: Replica) -> None:
+        operation = store.ledger.operations.begin("job:x", "job", "sand", {})  # type: ignore[arg-type]
+        assert store.prune(NO_GRACE) == [] and store.where(due).exists()
+        store.ledger.operations.finish(operation, OperationState.CANCELLED, why="x", outcome={})
+        assert [p.outcome for p in store.prune(NO_GRACE)] == ["deleted"]
+
+    def test_a_class_without_a_rule_is_never_pruned(self, store: Store, proof: Replica) -> None:
+        first = store.ledger.replicas.of("sand", location="spot")[0]
+        store.clock.turn(days=999)
+        store.renew(first, proof)
+        assert store.prune(NO_GRACE) == [] and store.where(first).exists() and store.where(proof).exists()

@@ -1,0 +1,114 @@
+"""The ``als`` command: help everywhere, exit codes, JSON for scripts, and errors in one sentence.
+
+Here: commands on a facility on disk, without services. Not here: the demo as a whole (``tests/e2e/test_demo.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from als_assets.simulator.box import Box, Ports, make_box
+from als_assets.simulator.detector import synthetic_scan
+
+REPOSITORY = Path(__file__).parent.parent
+COMMANDS = [
+    [],
+    ["demo"],
+    ["config", "check"],
+    ["scan", "list"],
+    ["scan", "show"],
+    ["scan", "announce"],
+    ["scan", "flag"],
+    ["scan", "release"],
+    ["simulate", "facility"],
+    ["simulate", "scan"],
+    ["recon"],
+    ["board"],
+]
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return make_box(tmp_path, Ports(1, 2, 3))
+
+
+def als(*arguments: str, box: Box | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", "ALS_FACILITY": str(box.facility_file) if box else "nowhere.yaml", "COLUMNS": "200"}
+    command = [sys.executable, "-c", "from als_assets.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=REPOSITORY, timeout=60)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help(command: list[str]) -> None:
+    done = als(*command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout.lower()
+
+
+def test_config_check_accepts_the_production_files() -> None:
+    done = als("config", "check", "facility/als.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "right" in done.stdout
+
+
+def test_config_check_names_file_line_and_reason(tmp_path: Path, box: Box) -> None:
+    text = box.facility_file.read_text().replace("site: nersc", "site: nowhere", 1)
+    broken = box.root / "broken.yaml"
+    broken.write_text(text)
+    done = als("config", "check", str(broken))
+    assert done.returncode == 2
+    line = next(i for i, row in enumerate(text.splitlines(), start=1) if "site: nowhere" in row)
+    assert f"{broken}, line {line}:" in done.stderr
+    assert "'nowhere' is not defined" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_facility_file_is_one_sentence() -> None:
+    done = als("scan", "list")
+    assert done.returncode == 2
+    assert "does not exist" in done.stderr
+    assert "Next step" in done.stderr
+
+
+def test_announce_list_show_flag_release(box: Box) -> None:
+    path = box.watched / "demo-00847_jdoe" / "one.h5"
+    path.parent.mkdir(parents=True)
+    synthetic_scan(path, rows=4, columns=64, angles=11)
+    assert "Admitted as one" in als("scan", "announce", str(path), box=box).stdout
+    assert "already" in als("scan", "announce", "demo-00847_jdoe/one.h5", box=box).stdout
+    listed = json.loads(als("scan", "list", "--json", box=box).stdout)
+    assert [row["key"] for row in listed["scans"]] == ["one"]
+    assert listed["scans"][0]["copies"][0]["location"] == "spot832"
+    assert "May leave the ALS: yes" in als("scan", "show", "one", box=box).stdout
+    assert als("scan", "flag", "one", "--reason", "export control", box=box).returncode == 0
+    assert "May leave the ALS: no (export control)" in als("scan", "show", "one", box=box).stdout
+    assert als("scan", "release", "one", "--reason", "cleared", box=box).returncode == 0
+    assert json.loads(als("scan", "show", "one", "--json", box=box).stdout)["may_leave"] is True
+
+
+def test_unknown_scan_and_bad_file_exit_with_one(box: Box) -> None:
+    unknown = als("scan", "show", "nothing", box=box)
+    assert unknown.returncode == 1
+    assert "No scan with the key 'nothing'" in unknown.stderr
+    (box.watched / "text.h5").write_text("no HDF5")
+    bad = als("scan", "announce", "text.h5", box=box)
+    assert bad.returncode == 1
+    assert "text.h5" in bad.stderr
+    outside = als("scan", "announce", "../../secrets/scicat", box=box)
+    assert outside.returncode == 1
+    assert "refused" in outside.stderr
+
+
+def test_simulate_scan_then_recon_by_hand(tmp_path: Path) -> None:
+    scan = tmp_path / "byhand.h5"
+    assert als("simulate", "scan", str(scan), "--rows", "4", "--columns", "64", "--angles", "31").returncode == 0
+    done = als("recon", "preview", str(scan), "--output", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "preview.json").exists()
+    wrong = als("recon", "preview", str(tmp_path / "absent.h5"), "--output", str(tmp_path / "out"))
+    assert wrong.returncode not in (0, 2)

@@ -1,0 +1,106 @@
+"""The meaning of Globus task documents: a table row by row, and the promise that nothing unheard-of is ever a success."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from als_assets.transfer.globus_states import DAMAGE_FAULTS, HOPELESS_CODES, SETTLE, view_of
+from als_assets.transfer.mover import TaskState
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LATE, JUST_NOW = (NOW - 2 * SETTLE).isoformat(), (NOW - SETTLE / 2).isoformat()
+GOOD = {"status": "SUCCEEDED", "type": "TRANSFER", "verify_checksum": True, "subtasks_skipped_errors": 0}
+S = TaskState
+
+TABLE: list[tuple[dict[str, Any], TaskState, str]] = [
+    (GOOD, S.SUCCEEDED, "finished the task"),
+    ({"status": "SUCCEEDED", "type": "DELETE"}, S.SUCCEEDED, "finished the task"),
+    (GOOD | {"verify_checksum": False}, S.FAILED, "did not compare checksums"),
+    (GOOD | {"verify_checksum": None}, S.FAILED, "did not compare checksums"),
+    (GOOD | {"subtasks_skipped_errors": 3}, S.FAILED, "left out 3 file(s)"),
+    ({"status": "FAILED", "fatal_error": {"code": "CANCELED", "description": "canceled by user"}}, S.FAILED, "CANCELED: canceled by user"),
+    ({"status": "FAILED", "fatal_error": {"code": "EXPIRED", "description": "deadline"}}, S.FAILED, "EXPIRED: deadline"),
+    ({"status": "FAILED", "fatal_error": None}, S.FAILED, "no code: no description"),
+    ({"status": "INACTIVE", "nice_status_short_description": "credentials expired"}, S.NEEDS_PERSON, "credentials expired"),
+    ({"status": "INACTIVE", "nice_status": "PAUSED_BY_ADMIN"}, S.NEEDS_PERSON, "PAUSED_BY_ADMIN"),
+    ({"status": "INACTIVE"}, S.NEEDS_PERSON, "no reason given"),
+    ({"status": "ACTIVE", "is_paused": True, "nice_status": "OK"}, S.NEEDS_PERSON, "paused by a rule"),
+    ({"status": "ACTIVE", "nice_status": "Queued"}, S.QUEUED, "free Globus slot"),
+    ({"status": "ACTIVE", "nice_status": "OK", "bytes_transferred": 12_900_000_000}, S.ACTIVE, "moved 12.9 GB."),
+    ({"status": "ACTIVE", "nice_status": None}, S.ACTIVE, "moved 0 B."),
+    ({"status": "ACTIVE", "nice_status": "ENDPOINT_ERROR"}, S.ACTIVE, "reports ENDPOINT_ERROR and goes on trying"),
+    ({"status": "ACTIVE", "nice_status": "GC_NOT_CONNECTED"}, S.ACTIVE, "GC_NOT_CONNECTED"),
+    ({"status": "ACTIVE", "nice_status": "A_CODE_OF_2031", "request_time": LATE}, S.ACTIVE, "A_CODE_OF_2031"),
+    ({"status": "ACTIVE", "nice_status": "VERIFY_CHECKSUM", "faults": DAMAGE_FAULTS - 1}, S.ACTIVE, "VERIFY_CHECKSUM"),
+    ({"status": "ACTIVE", "nice_status": "VERIFY_CHECKSUM", "faults": DAMAGE_FAULTS}, S.DAMAGED, f"damaged {DAMAGE_FAULTS} times"),
+    ({"status": "PAUSED"}, S.UNKNOWN, "'PAUSED'"),
+    ({"status": "succeeded"}, S.UNKNOWN, "'succeeded'"),
+    ({"status": None}, S.UNKNOWN, "'None'"),
+    ({}, S.UNKNOWN, "'None'"),
+]
+TABLE += [({"status": "ACTIVE", "nice_status": code, "request_time": LATE}, S.HOPELESS, words) for code, words in HOPELESS_CODES.items()]
+TABLE += [({"status": "ACTIVE", "nice_status": code, "request_time": JUST_NOW}, S.ACTIVE, code) for code in HOPELESS_CODES]
+TABLE += [({"status": "ACTIVE", "nice_status": code, "request_time": "soon"}, S.ACTIVE, code) for code in HOPELESS_CODES]
+
+
+@pytest.mark.parametrize(("task", "state", "words"), TABLE)
+def test_the_table(task: dict[str, Any], state: TaskState, words: str) -> None:
+    view = view_of(task, link="https://app.globus.org/activity/1", now=NOW)
+
+    assert view.state is state
+    assert words in view.sentence
+    assert view.link == "https://app.globus.org/activity/1"
+    assert view.facts["status"] == task.get("status")
+
+
+def test_a_fatal_error_is_among_the_facts_and_other_fields_stay_out() -> None:
+    fatal = {"code": "X", "description": "y"}
+
+    view = view_of({"status": "FAILED", "fatal_error": fatal, "username": "u_private"}, link="")
+
+    assert view.facts["fatal_error"] == fatal
+    assert "username" not in view.facts
+
+
+def test_a_time_without_zone_is_taken_as_utc() -> None:
+    late = (datetime.now(UTC) - timedelta(hours=1)).replace(tzinfo=None).isoformat()
+
+    assert view_of({"status": "ACTIVE", "nice_status": "FILE_NOT_FOUND", "request_time": late}, link="").state is S.HOPELESS
+
+
+WORDS = st.one_of(
+    st.none(), st.text(max_size=30), st.sampled_from(["SUCCEEDED", "FAILED", "ACTIVE", "INACTIVE", "OK", "Queued", *HOPELESS_CODES])
+)
+DOCUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": WORDS,
+        "type": st.sampled_from(["TRANSFER", "DELETE"]),
+        "nice_status": WORDS,
+        "is_paused": st.booleans(),
+        "faults": st.one_of(st.none(), st.integers(0, 10**6)),
+        "verify_checksum": st.one_of(st.none(), st.booleans()),
+        "subtasks_skipped_errors": st.one_of(st.none(), st.integers(0, 10**6)),
+        "bytes_transferred": st.one_of(st.none(), st.integers(0, 10**18)),
+        "request_time": st.one_of(st.none(), st.text(max_size=30), st.datetimes().map(str), st.datetimes().map(lambda t: f"{t}+00:00")),
+        "fatal_error": st.one_of(st.none(), st.dictionaries(st.sampled_from(["code", "description"]), st.text(max_size=20))),
+    },
+)
+
+
+@given(DOCUMENTS)
+def test_any_document_has_a_state_and_only_a_proven_success_is_one(task: dict[str, Any]) -> None:
+    view = view_of(task, link="")
+
+    assert view.sentence.endswith(".")
+    if view.state is S.SUCCEEDED:
+        assert task["status"] == "SUCCEEDED"
+        assert not task.get("subtasks_skipped_errors")
+        assert task.get("type") != "TRANSFER" or task["verify_checksum"] is True
+    if task.get("status") not in ("SUCCEEDED", "FAILED", "ACTIVE", "INACTIVE"):
+        assert view.state is S.UNKNOWN
