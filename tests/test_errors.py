@@ -81,11 +81,14 @@ def test_every_error_says_what_it_means(kind: type[AlsError]) -> None:
 
 
 def test_documentation_and_tree_hold_together() -> None:
-    """A page for each error, and no page for an error that is gone."""
-    pages = {path.stem: path.read_text() for path in (REPOSITORY / "docs" / "errors").glob("*.md") if path.stem != "index"}
-    defined = {errors._slug(name): name for name in _defined()}
-    assert set(pages) == set(defined)
-    assert [name for page, name in defined.items() if name not in pages[page]] == [], "a page names its error"
+    """A page for each error, under its name and with what to do, and no page for an error that is gone."""
+    pages = {path.stem: path.read_text() for path in (REPOSITORY / "docs" / "errors").glob("*.md")}
+    assert pages.keys() - {"index", "recon"} == {errors._slug(name) for name in _defined()}
+    for name, text in pages.items():
+        title = re.sub(r"[^a-z0-9]+", "-", text.splitlines()[0].removeprefix("# ").lower())
+        if name not in ("index", "recon"):
+            assert title.startswith(name), f"{name}: the page begins with '{title}'"
+            assert "## What to do" in text, name
 
 
 def _raised() -> list[tuple[str, ast.Call]]:

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 
 from als_assets.beamlines.bl832 import BL832
+from als_assets.beamlines.bl832.writer import ScanHeader
 from als_assets.demo.follow import Follower, Progress
 from als_assets.demo.processes import Processes, choose_ports
 from als_assets.demo.show import live_table, proof_table
@@ -48,6 +50,8 @@ def run_demo(options: DemoOptions, console: Console) -> int:
         DemoFailed: a process did not start or died. ScanError: the user's file is no scan.
     """
     began = time.monotonic()
+    if options.scan is not None:
+        require_scan(options.scan)
     signal.signal(signal.SIGTERM, _interrupt)
     box = make_box(options.state_dir, choose_ports())
     processes = Processes(box, options.state_dir, options.repository)
@@ -84,7 +88,8 @@ def _write_scans(box: Box) -> dict[str, threading.Thread]:
     for seed, (name, (pieces, pause_s)) in enumerate(plans.items(), start=1):
         path = box.watched / FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        options = {"rows": 32, "columns": 192, "angles": 181, "seed": seed, "pieces": pieces, "pause_s": pause_s}
+        header = ScanHeader(sample_name=path.stem, acquired_at=datetime.now(UTC))
+        options = {"rows": 32, "columns": 192, "angles": 181, "seed": seed, "pieces": pieces, "pause_s": pause_s, "header": header}
         writers[name] = threading.Thread(target=synthetic_scan, args=(path,), kwargs=options, name=f"detector {name}")
     for writer in writers.values():
         writer.start()
@@ -100,14 +105,21 @@ def _write_user_scan(box: Box, source: Path) -> dict[str, threading.Thread]:
     return {target.name: writer}
 
 
-def bring_in(source: Path, target: Path) -> None:
-    """Copy a scan of 8.3.2, or rewrite a plain DX file as one. Raises ScanError for anything else."""
+def require_scan(source: Path) -> bool:
+    """Whether the user's file has the 8.3.2 layout (else it is plain DX data). Raises ScanError for anything else."""
     try:
         BL832.inspect(source)
     except ScanFieldMissing:
-        rewrite_scan(source, target)
-    else:
+        return False
+    return True
+
+
+def bring_in(source: Path, target: Path) -> None:
+    """The detector writes the user's file: as it is, or rewritten into the 8.3.2 layout."""
+    if require_scan(source):
         shutil.copyfile(source, target)
+    else:
+        rewrite_scan(source, target)
 
 
 def _follow(processes: Processes, options: DemoOptions, console: Console, names: list[str]) -> int:

@@ -5,13 +5,11 @@ Here: the observation before the failure, secrets kept out of it, and who may ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from als_assets.defs.bl832.common import SCANS
 from als_assets.defs.bl832.raw import raw_on_data832
 from als_assets.defs.resources import PlatformResource
 from als_assets.defs.steps import may_take_over
@@ -34,13 +32,6 @@ def parts(box: Box) -> Platform:
     (box.watched / "f" / "scan_1.h5").write_bytes(b"x" * 10)
     parts.ledger.datasets.admit(NewDataset(KEY, "bl832", "f", "scan_1.h5", "P", 10, None, True, "allowed", "spot832", "f/scan_1.h5"))
     return parts
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions(str(SCANS.name), [KEY])
-        yield instance
 
 
 def test_failed_step_leaves_sentence_next_step_and_link_before_it_raises(box: Box, parts: Platform, instance: dg.DagsterInstance) -> None:

@@ -58,6 +58,8 @@ def test_asset_graph_opens_as_a_picture(shared_world: World, key: str, page: Pag
     page.get_by_role("link", name="Lineage").first.click()
     for asset in ("raw_on_spot832", "raw_on_data832", "raw_on_nersc", "preview", "recon_tiff", "recon_zarr", "recon_on_data832"):
         expect(page.get_by_text(asset, exact=True).first).to_be_visible()
+    page.goto(f"{shared_world.processes.dagster_url}/locations/als-assets/asset-groups/bl832/lineage")
+    expect(page.get_by_text("raw_on_data832", exact=True).first).to_be_visible()
     keep(page, "asset-graph")
 
 

@@ -25,14 +25,14 @@ warned=
 run() {
   local code=0 again=0
   "$@" &
-  wait "$!" && code=0 || code=$?
-  while [ -n "$warned" ]; do
-    warned=
-    record 143
-    wait "$!" && again=0 || again=$?
-    # A step that died together with the warning may be forgotten by bash (-1 or 127): then the first word holds.
-    [ "$again" -lt 0 ] || [ "$again" -eq 127 ] || code=$again
+  while true; do
+    wait "$!" && code=0 || code=$?
+    [ -z "$warned" ] || { warned= && record 143; }
+    kill -0 "$!" 2>/dev/null || break
   done
+  # A warning may have ended the last wait before the step ended; bash mostly remembers how a step ended (else it says -1 or 127).
+  wait "$!" && again=0 || again=$?
+  [ "$again" -lt 0 ] || [ "$again" -eq 127 ] || code=$again
   return "$code"
 }
 trap finish EXIT
