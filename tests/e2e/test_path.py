@@ -113,7 +113,7 @@ def test_flagged_scan_stays_at_the_als(world: World) -> None:
     nersc = {t["document"].get("destination_endpoint") for t in world.control.tasks() if "secret_alloy" in str(t["document"])}
     assert nersc == {"75b478b2-37af-46df-bfbd-71ed692c6506"}, "the only copy goes to data832"
     assert (world.box.results / FOLDER / f"rec{key}" / "parameters.json").exists(), "it is reconstructed at the ALS"
-    reasons = [row.evidence for row in world.ledger.audit.of(key) if row.subject.startswith("dispatch")][0]
+    reasons = next(row.evidence for row in world.ledger.audit.of(key) if row.subject.startswith("dispatch"))
     assert "export control" in reasons["raw_on_nersc"]
     assert "export control" in reasons["site"]
 
@@ -147,10 +147,12 @@ def test_bad_files_are_named_and_stop_nothing(world: World) -> None:
     (folder / "bad_truncated.h5").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     world.drop_scan("good_after_bad", seed=8)
     world.wait_run(world.dataset("good_after_bad").key, "SUCCESS")
-    problems = world.wait(
-        "three refusals",
-        lambda: (s := {Path(s.path).name: s.problem for s in world.ledger.sightings.list() if s.problem}) and len(s) >= 3 and s,
-    )
+
+    def refused() -> dict[str, str] | None:
+        found = {Path(row.path).name: row.problem for row in world.ledger.sightings.list() if row.problem}
+        return found if len(found) >= 3 else None
+
+    problems = world.wait("three refusals", refused)
     assert set(problems) == {"bad_empty.h5", "bad_text.h5", "bad_truncated.h5"}
     for name in problems:
         (folder / name).unlink()
