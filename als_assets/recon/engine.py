@@ -84,20 +84,3 @@ class Engine(Protocol):
     def plan(self, geometry: Geometry) -> Plan:
         """All that can be computed before data arrive."""
         ...
-
-
-def choose_engine(name: str = "auto") -> Engine:
-    """``vector`` or ``plain`` by name; ``auto`` is vector, with as many slices at once as a register of this processor holds.
-
-    LLVM lowers vectors to what there is, so vector runs everywhere; plain is the portable form it is checked against.
-    """
-    from als_assets.recon.gridding import GriddingEngine
-
-    return GriddingEngine(lanes=lanes(), vector=name != "plain")
-
-
-def lanes() -> int:
-    """Slices reconstructed at once: 16 where there is AVX-512, else 8 (AVX2, and two registers of anything smaller)."""
-    from llvmlite import binding  # type: ignore[import-untyped]
-
-    return 16 if binding.get_host_cpu_features().get("avx512f", False) else 8

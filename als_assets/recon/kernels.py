@@ -9,19 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 
+from als_assets.recon.compiled import compiled
 from als_assets.recon.vectors import split_float
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """numba's machine code for ``function``: no GIL, reordered floating point sums, cached on disk."""
-    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})(function))
 
 
 @compiled

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from als_assets.recon import CONTRACT_VERSION
 from als_assets.recon.center import Center
 from als_assets.recon.chain import Corrector, find_center, geometry
-from als_assets.recon.engine import Geometry, Images, choose_engine
+from als_assets.recon.engine import Geometry, Images
+from als_assets.recon.engines import choose_engine
 from als_assets.recon.errors import OutputIncomplete, explained_output
 from als_assets.recon.output import write_atomically
 from als_assets.recon.parameters import Resolved

@@ -22,7 +22,8 @@ import numpy as np
 from als_assets.recon import CONTRACT_VERSION, tiff
 from als_assets.recon.center import Center
 from als_assets.recon.chain import Chain, Corrector, find_center, pixel_size_mm
-from als_assets.recon.engine import Images, Plan, choose_engine
+from als_assets.recon.engine import Images, Plan
+from als_assets.recon.engines import choose_engine
 from als_assets.recon.errors import NotEnoughMemory, OutputIncomplete, explained_output
 from als_assets.recon.output import Staged, checked_name, sync, write_atomically
 from als_assets.recon.parameters import Resolved

@@ -16,6 +16,8 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types as _types
 from numba.extending import intrinsic as _intrinsic
 
+from als_assets.recon.compiled import compiled
+
 types: Any = _types  # neither is typed in a way that fits its use inside compiled functions
 intrinsic: Any = _intrinsic
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)
@@ -64,7 +66,6 @@ def add_weighted(typing: Any, target: Any, source: Any, weights: Any, lanes: Any
 @cache
 def spread(lanes: int) -> Callable[..., None]:
     """As ``kernels.spread``, on contiguous arrays, one vector of ``lanes`` slices at a time."""
-    from als_assets.recon.kernels import compiled
 
     def kernel(spectra: Any, points: Any, cells: Any, u: Any, v: Any, n: int, grid: Any) -> None:
         vector = np.uint64(4 * lanes)

@@ -6,7 +6,7 @@ Here: makers and looks. Not here: assertions. ``do_job`` is also what the proces
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -64,16 +64,24 @@ class Shop:
     key: str
     output: Path
     log_dir: Path
-    name: str = field(default_factory=lambda: f"als-test-{uuid.uuid4().hex[:12]}")
 
     @property
     def transport(self) -> Transport:
         return self.bench.platform.compute._transports[self.site]
 
     def arguments(self, script: str = GOOD) -> dict[str, Any]:
-        """What a process of its own needs to do the same job."""
+        """What a process of its own needs to do this work. Every attempt has a name of its own, as in production."""
         where = {"output": str(self.output), "log_dir": str(self.log_dir)}
-        return {"site": self.site, "name": self.name, "key": self.key, "script": script, **where}
+        return {"site": self.site, "name": f"als-test-{self.key}-{uuid.uuid4().hex[:8]}", "key": self.key, "script": script, **where}
+
+    @property
+    def names(self) -> str:
+        """Glob of the names of all its jobs."""
+        return f"*{self.key}*"
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All its jobs at the simulated scheduler."""
+        return [job for job in self.bench.control.jobs() if self.key in job["name"]]
 
     def do(self, script: str = GOOD, actor: Any = None, **changes: Any) -> Operation:
         return do_job(self.bench.platform, actor or self.bench.actor(), **self.arguments(script), **changes)
@@ -82,9 +90,13 @@ class Shop:
         arguments = self.arguments(script)
         return spec_of(**arguments, **changes)
 
-    def submit(self, script: str = GOOD, **changes: Any) -> str:
-        """Hand a job over without any record."""
-        return self.transport.submit(self.name, self.transport.script(self.spec(script, **changes)), PurePosixPath(self.log_dir))
+    def submit(self, script: str = GOOD, **changes: Any) -> tuple[str, str]:
+        """Hand a job over without any record; its name and id."""
+        spec = self.spec(script, **changes)
+        return spec.name, self.transport.submit(spec.name, self.transport.script(spec), spec.log_dir)
+
+    def find(self, name: str) -> str | None:
+        return self.transport.find(name, PurePosixPath(self.log_dir))
 
     def view(self, job_id: str) -> Any:
         return self.transport.look(job_id)
@@ -96,6 +108,10 @@ class Shop:
     @property
     def operation(self) -> Operation:
         return self.bench.ledger.operations.of(self.key)[0]
+
+    def log(self, ending: str) -> Path:
+        """A file of the newest attempt."""
+        return self.log_dir / f"{self.operation.request['name']}.{ending}"
 
     def runs(self) -> int:
         """How often the step really ran, by what it left on disk."""

@@ -34,9 +34,8 @@ _RETRY = """mutation($p: ReexecutionParams!) { launchRunReexecution(reexecutionP
 _STOP = """mutation($id: String!) { terminateRun(runId: $id, terminatePolicy: SAFE_TERMINATE) { __typename } }"""
 _RUNS = """query($f: RunsFilter) { runsOrError(filter: $f) { ... on Runs { results { runId status tags { key value } } } } }"""
 _EVENTS = """query($key: AssetKeyInput!, $p: [String!]) { assetOrError(assetKey: $key) { ... on Asset {
-  assetMaterializations(partitions: $p, limit: 5) { runId metadataEntries { label
-    ... on UrlMetadataEntry { url } ... on TextMetadataEntry { text } ... on MarkdownMetadataEntry { mdStr } ... on TableMetadataEntry { table { records } } } }
-  assetObservations(partitions: $p, limit: 5) { runId description metadataEntries { label ... on TextMetadataEntry { text } } } } } }"""
+  assetMaterializations(partitions: $p, limit: 5) { runId metadataEntries { label } }
+  assetObservations(partitions: $p, limit: 5) { runId description metadataEntries { label } } } } }"""
 
 
 @dataclass

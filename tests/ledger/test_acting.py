@@ -6,89 +6,30 @@ Here: ``carry_out`` with an act that follows a script and writes down what it sa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from acting_kit import DONE, KEY, Scene, ScriptedAct, unreachable
 from ledger_kit import Clock, always, never
 
-from als_assets.errors import AlsError, IllegalTransition, LeaseLost, ServiceUnreachable, TransferFailed, TransferNeedsPerson
+from als_assets.errors import (
+    AlsError,
+    CredentialsRejected,
+    ExportRefused,
+    IllegalTransition,
+    JobRefused,
+    LeaseLost,
+    ServiceUnreachable,
+    TransferDamaged,
+    TransferFailed,
+    TransferNeedsPerson,
+)
 from als_assets.ledger import Dataset, Ledger, Operation, OperationKind, OperationState
 from als_assets.ledger.acting import PATIENCE, Actor, Ended, Running, carry_out
 
 S = OperationState
-KEY = "transfer:far:sand"
-DONE = Ended(S.SUCCEEDED, "copied and compared", {"files": 1})
-
-
-def unreachable() -> ServiceUnreachable:
-    return ServiceUnreachable("Globus does not answer.", next_step="It is tried again by itself.")
-
-
-@dataclass
-class ScriptedAct:
-    """Answers ``poll`` from ``script`` (an exception is raised, a function is called first); ``sent`` are the remote calls."""
-
-    ledger: Ledger
-    script: list[Any]
-    sent: list[str] = field(default_factory=list)
-    refuse: list[Exception] = field(default_factory=list)
-    key: str = KEY
-    kind: OperationKind = OperationKind.TRANSFER
-    dataset_key: str = "sand"
-    replica_id: int | None = None
-    poll_s: float = 7.0
-
-    def request(self) -> dict[str, Any]:
-        return {"to": "far"}
-
-    def submit(self, operation: Operation) -> dict[str, Any]:
-        row = self.ledger.operations.get(operation.id)
-        self.sent.append(f"submit of {row.request['to']} held by {row.holder} in {row.state}")
-        if self.refuse:
-            raise self.refuse.pop(0)
-        return {"task_id": "t1"}
-
-    def poll(self, operation: Operation) -> Running | Ended:
-        self.sent.append(f"poll of {operation.handle['task_id']}")
-        answer = self.script.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        answer = answer() if callable(answer) else answer
-        assert isinstance(answer, Running | Ended)
-        return answer
-
-
-@dataclass
-class Scene:
-    """A record, and actors whose waiting turns its clock."""
-
-    ledger: Ledger
-    clock: Clock
-    told: list[str] = field(default_factory=list)
-    while_waiting: list[Callable[[], object]] = field(default_factory=list)
-
-    def actor(self, run: str = "run1", may_take_over: Callable[[str], bool] = never) -> Actor:
-        return Actor(run, may_take_over, self.wait, self.told.append)
-
-    def wait(self, seconds: float) -> None:
-        self.clock.turn(seconds=seconds)
-        if self.while_waiting:
-            self.while_waiting.pop(0)()
-
-    def act(self, *script: Any, **more: Any) -> ScriptedAct:
-        return ScriptedAct(self.ledger, list(script), **more)
-
-    def carry_out(self, act: ScriptedAct, run: str = "run1", may_take_over: Callable[[str], bool] = never, **more: Any) -> Operation:
-        return carry_out(self.ledger, self.actor(run, may_take_over), act, **{"wanted_since": self.clock(), **more})
-
-    @property
-    def operation(self) -> Operation:
-        last = self.ledger.operations.last(KEY)
-        assert last is not None
-        return last
 
 
 @pytest.fixture
@@ -238,6 +179,22 @@ class TestUnreachable:
 
 
 class TestErrors:
+    @pytest.mark.parametrize("kind", [JobRefused, TransferDamaged, TransferFailed])
+    def test_a_refused_request_closes_the_operation_and_the_next_is_a_new_one(self, scene: Scene, kind: type[AlsError]) -> None:
+        error = kind("The collection says no.", next_step="Mend it.")
+        with pytest.raises(kind) as caught:
+            scene.carry_out(scene.act(refuse=[error]))
+        assert caught.value is error
+        assert (scene.operation.state, scene.operation.outcome) == (S.FAILED, {"sentence": "The collection says no."})
+        assert scene.carry_out(scene.act(DONE)).attempt == 2
+
+    @pytest.mark.parametrize("kind", [CredentialsRejected, ExportRefused])
+    def test_a_request_that_did_not_go_out_leaves_the_intent(self, scene: Scene, kind: type[AlsError]) -> None:
+        with pytest.raises(kind):
+            scene.carry_out(scene.act(refuse=[kind("It was not sent.", next_step="Mend it.")]))
+        assert scene.operation.state is S.INTENT
+        assert scene.carry_out(scene.act(DONE)).attempt == 1
+
     def test_an_end_in_failure_closes_the_operation_and_is_raised(self, scene: Scene) -> None:
         error = TransferFailed("Globus ended the task as failed.", next_step="Mend it.")
         with pytest.raises(TransferFailed) as caught:
@@ -289,6 +246,18 @@ class TestLostLease:
         with pytest.raises(LeaseLost):
             scene.carry_out(act)
         assert scene.operation.handle == {} and scene.operation.state is S.INTENT and act.sent == []
+
+    def test_while_its_request_was_refused(self, scene: Scene) -> None:
+        act = scene.act()
+
+        def submit(operation: Operation) -> dict[str, Any]:
+            scene.ledger.operations.take(operation.id, "run2", always)
+            raise TransferFailed("The collection says no.", next_step="Mend it.")
+
+        act.submit = submit  # type: ignore[method-assign]
+        with pytest.raises(LeaseLost):
+            scene.carry_out(act)
+        assert scene.operation.state is S.INTENT, "the heir's act is not closed"
 
     def test_right_after_it_was_taken(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         take = scene.ledger.operations.take

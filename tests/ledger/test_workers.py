@@ -95,7 +95,7 @@ def test_registering_again_moves_the_run_to_this_process(ledger: Ledger, process
 
 def test_a_name_with_brackets_and_spaces_is_read_right(tmp_path: Path) -> None:
     """The second field of /proc/PID/stat is the program's name and may hold anything."""
-    program = tmp_path / ") S 1 ("
+    program = tmp_path / ") Z 1 ("  # a hasty reader would take it for a zombie
     program.symlink_to("/bin/sleep")
     with subprocess.Popen([program, "60"]) as odd:
         try:

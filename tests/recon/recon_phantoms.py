@@ -51,6 +51,13 @@ SHEPP_LOGAN = tuple(
 )
 
 
+# The same sample with the contrasts of Toft's thesis (1996): a bright skull is half as bright, and the brain is not nearly empty.
+TOFT = tuple(
+    Ellipse(value, e.a, e.b, e.x, e.y, e.turn)
+    for value, e in zip((1.0, -0.8, -0.2, -0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.3), SHEPP_LOGAN, strict=True)
+)
+
+
 def disc(radius: float, x: float = 0.0, y: float = 0.0, value: float = 1.0) -> tuple[Ellipse, ...]:
     return (Ellipse(value, radius, radius, x, y),)
 

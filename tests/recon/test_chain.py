@@ -12,7 +12,7 @@ import pytest
 from recon_phantoms import ScanFile, disc, distance
 
 from als_assets.recon.chain import Chain, Corrector, geometry, pixel_size_mm, ring_filter
-from als_assets.recon.engine import choose_engine
+from als_assets.recon.engines import choose_engine
 from als_assets.recon.errors import MissingField, ZeroFlats
 from als_assets.recon.parameters import Parameters
 from als_assets.recon.rings import FourierWavelet, Smoothing, Sorting

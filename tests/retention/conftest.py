@@ -17,6 +17,7 @@ from ledger_kit import Clock, fresh_ledger
 from retention_kit import Store
 
 from als_assets.facility import Facility
+from als_assets.ledger import Replica
 
 
 @pytest.fixture
@@ -30,3 +31,20 @@ def store(facility: Facility) -> Iterator[Store]:
     ledger = fresh_ledger(facility.state_dir, clock)
     yield Store(facility, ledger, clock)
     ledger.close()
+
+
+@pytest.fixture
+def proof(store: Store) -> Replica:
+    """The raw file at another site."""
+    store.scan()
+    return store.copy("far_raw")
+
+
+@pytest.fixture
+def due(store: Store, proof: Replica) -> Replica:
+    """A scratch copy that is old enough, with a proof elsewhere that is one day old."""
+    copy = store.copy("data_scratch")
+    store.clock.turn(days=13)
+    store.renew(proof)
+    store.clock.turn(days=1)
+    return copy

@@ -25,6 +25,7 @@ from als_assets.transfer.mover import DeleteRequest, Mover
 from als_assets.transfer.posix import PosixMover
 
 SCRATCH = Retention(grace_hours=24, rules={LocationClass.SCRATCH: RetentionRule(min_age_days=14)})
+NO_GRACE = SCRATCH.model_copy(update={"grace_hours": 0.0})
 
 
 class WatchedMover(PosixMover):

@@ -12,33 +12,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from retention_kit import SCRATCH, Store
+from retention_kit import NO_GRACE, SCRATCH, Store
 
-from als_assets.errors import TransferFailed
 from als_assets.facility.models import LocationClass
 from als_assets.facility.settings import Retention, RetentionRule
-from als_assets.ledger import Operation, OperationState, Replica, ReplicaState
+from als_assets.ledger import OperationState, Replica, ReplicaState
 from als_assets.retention import current_plan
 
 S = ReplicaState
-NO_GRACE = SCRATCH.model_copy(update={"grace_hours": 0.0})
-
-
-@pytest.fixture
-def proof(store: Store) -> Replica:
-    """The raw file at another site."""
-    store.scan()
-    return store.copy("far_raw")
-
-
-@pytest.fixture
-def due(store: Store, proof: Replica) -> Replica:
-    """A scratch copy that is old enough, with a proof elsewhere that is one day old."""
-    copy = store.copy("data_scratch")
-    store.clock.turn(days=13)
-    store.renew(proof)
-    store.clock.turn(days=1)
-    return copy
 
 
 class TestPhases:
@@ -230,73 +211,3 @@ class TestHolds:
         (blocked,) = store.prune(NO_GRACE)
         assert blocked.outcome == "blocked" and "ada holds sand (paper); nothing was deleted" in blocked.words
         assert store.where(due).exists()
-
-
-class TestCutOff:
-    """Killed in a deletion, the next round carries on: it looks at the proof again, and finds what was done."""
-
-    @pytest.mark.parametrize("line", ["before the intent", "before the request", "after the request"])
-    def test_it_is_carried_on(self, store: Store, due: Replica, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        def kill(*_: object, **__: object) -> Operation:
-            raise KeyboardInterrupt
-
-        operations, deleting = (
-            store.ledger.operations,
-            {"before the intent": "begin", "before the request": "take", "after the request": "submitted"},
-        )
-        monkeypatch.setattr(operations, deleting[line], kill)
-        with pytest.raises(KeyboardInterrupt):
-            store.prune(NO_GRACE)
-        monkeypatch.undo()
-        assert store.state(due) is S.DELETING
-        assert store.where(due).exists() == (line != "after the request")
-        (carried_on,) = store.prune(NO_GRACE, run="run2")
-        assert carried_on.outcome == "deleted" and carried_on.words.endswith("copies remain at far_raw")
-        assert store.state(due) is S.DELETED and not store.where(due).exists()
-        assert [o.attempt for o in operations.of("sand")] == [1], "one deletion, whoever finished it"
-
-    def test_with_a_spoilt_proof_it_is_not_carried_on(self, store: Store, due: Replica, proof: Replica) -> None:
-        store.ledger.replicas.move(due.id, S.DELETING, why="due", evidence={"copies": [{"location": "far_raw"}]})
-        store.where(proof).write_bytes(b"")
-        (blocked,) = store.prune(NO_GRACE)
-        assert blocked.outcome == "blocked" and store.where(due).exists() and store.state(due) is S.DELETING
-
-    def test_without_a_proof_on_record_it_is_not_carried_on(self, store: Store, due: Replica) -> None:
-        store.ledger.replicas.move(due.id, S.DELETING, why="by mistake")
-        (blocked,) = store.prune(NO_GRACE)
-        assert blocked.words.startswith("There is no proof copy of sand.") and store.where(due).exists()
-
-
-class TestNotDeleted:
-    def test_a_deletion_that_fails_says_why_and_is_tried_again(self, store: Store, due: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse() -> None:
-            raise TransferFailed("Deleting failed: Permission denied.", next_step="Check the rights of the folder, then run prune again.")
-
-        store.mover.before_delete = refuse
-        (blocked,) = store.prune(NO_GRACE)
-        assert blocked.outcome == "blocked" and "Permission denied" in blocked.words and "run prune again" in blocked.words
-        assert store.where(due).exists() and store.state(due) is S.DELETING
-        store.mover.before_delete = lambda: None
-        assert [p.outcome for p in store.prune(NO_GRACE)] == ["deleted"]
-
-    def test_what_is_still_there_after_a_deletion_is_not_called_deleted(
-        self, store: Store, due: Replica, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(store.mover, "start_delete", lambda request, prepared: {"bytes": 0})
-        (blocked,) = store.prune(NO_GRACE)
-        assert blocked.outcome == "blocked" and "was reported as done, but 1 file(s) are still there" in blocked.words
-        assert store.state(due) is S.DELETING
-        last = store.ledger.operations.of("sand")[0]
-        assert last.state is OperationState.FAILED and "still there" in last.outcome["sentence"]
-
-    def test_an_open_operation_on_the_scan_keeps_it(self, store: Store, due: Replica) -> None:
-        operation = store.ledger.operations.begin("job:x", "job", "sand", {})  # type: ignore[arg-type]
-        assert store.prune(NO_GRACE) == [] and store.where(due).exists()
-        store.ledger.operations.finish(operation, OperationState.CANCELLED, why="x", outcome={})
-        assert [p.outcome for p in store.prune(NO_GRACE)] == ["deleted"]
-
-    def test_a_class_without_a_rule_is_never_pruned(self, store: Store, proof: Replica) -> None:
-        first = store.ledger.replicas.of("sand", location="spot")[0]
-        store.clock.turn(days=999)
-        store.renew(first, proof)
-        assert store.prune(NO_GRACE) == [] and store.where(first).exists() and store.where(proof).exists()

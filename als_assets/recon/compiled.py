@@ -1,0 +1,18 @@
+"""How a Python function becomes machine code here: one decorator, the same for every loop.
+
+Here: numba's options and nothing else. What belongs here is a decorator. Not here: loops, see ``kernels.py`` and ``vectors.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """numba's machine code for ``function``: no GIL, reordered floating point sums, cached on disk."""
+    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})(function))
