@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -160,6 +161,39 @@ def scan_release(key: str, reason: Annotated[str, typer.Option(help="Why it may 
     _say(f"{key} may leave the ALS. Materialize the missing assets of its partition in Dagster.")
 
 
+@scan_app.command("hold")
+def scan_hold(
+    key: str,
+    reason: Annotated[str, typer.Option(help="Why every copy must be kept.")],
+    until: Annotated[datetime | None, typer.Option(help="Last day (UTC); without it the hold stays until it is released.")] = None,
+    who: Annotated[str, typer.Option(envvar="USER", help="Who says so.")] = "unknown",
+    facility: FacilityOption = None,
+) -> None:
+    """Keep every copy of a scan: a hold wins over every deletion policy."""
+    ledger = _platform(facility).ledger
+    key = ledger.datasets.get(key).key
+    ledger.holds.place(who=who, reason=reason, dataset_key=key, until=until.replace(tzinfo=UTC) if until else None)
+    _say(f"{key} is held: no copy is deleted.")
+
+
+@scan_app.command("unhold")
+def scan_unhold(
+    key: str,
+    reason: Annotated[str, typer.Option(help="Why the hold may end.")],
+    who: Annotated[str, typer.Option(envvar="USER", help="Who says so.")] = "unknown",
+    facility: FacilityOption = None,
+) -> None:
+    """End the hold on a scan; the deletion policy applies again."""
+    ledger = _platform(facility).ledger
+    dataset = ledger.datasets.get(key)
+    hold = ledger.holds.on(dataset)
+    if hold is None:
+        _say(f"No hold is in force on {dataset.key}.")
+        return
+    ledger.holds.release(hold.id, who=who, reason=reason)
+    _say(f"The hold on {hold.dataset_key or f'proposal {hold.proposal}'} has ended.")
+
+
 @simulate_app.command("facility")
 def simulate_facility(config: Annotated[Path, typer.Option(help="The simulator's JSON file.", exists=True)]) -> None:
     """Run the simulated services in the foreground."""
@@ -197,9 +231,12 @@ def recon(context: typer.Context) -> None:
 
 @app.command()
 def board(
-    facility: FacilityOption = None, host: str = "127.0.0.1", port: Annotated[int, typer.Option(help="Port to listen on.")] = 8832
+    facility: FacilityOption = None,
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8832,
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Permit an address that others reach; it has no login.")] = False,
 ) -> None:
     """Serve the read-only pages beside Dagster."""
     from als_assets.board import serve as serve_board
 
-    serve_board(facility or facility_file(), host, port)
+    serve_board(facility or facility_file(), host, port, allow_remote=allow_remote)

@@ -68,10 +68,6 @@ class PathOutsideLocation(AlsError):
     """A path from outside would leave the root of its location."""
 
 
-class OperationCancelled(AlsError):
-    """A person pressed Terminate (or cancelled at the remote side); the remote work was cancelled."""
-
-
 # --- beamlines: what is wrong with a scan file -------------------------------------------------------------------------
 
 

@@ -25,6 +25,8 @@ COMMANDS = [
     ["scan", "announce"],
     ["scan", "flag"],
     ["scan", "release"],
+    ["scan", "hold"],
+    ["scan", "unhold"],
     ["simulate", "facility"],
     ["simulate", "scan"],
     ["recon"],
@@ -89,6 +91,19 @@ def test_announce_list_show_flag_release(box: Box) -> None:
     assert "May leave the ALS: no (export control)" in als("scan", "show", "one", box=box).stdout
     assert als("scan", "release", "one", "--reason", "cleared", box=box).returncode == 0
     assert json.loads(als("scan", "show", "one", "--json", box=box).stdout)["may_leave"] is True
+
+
+def test_hold_wins_until_it_is_ended(box: Box) -> None:
+    path = box.watched / "f" / "kept.h5"
+    path.parent.mkdir(parents=True)
+    synthetic_scan(path, rows=4, columns=64, angles=11)
+    als("scan", "announce", "f/kept.h5", box=box)
+    held = als("scan", "hold", "kept", "--reason", "paper in review", "--until", "2099-01-01", "--who", "jdoe", box=box)
+    assert held.returncode == 0, held.stderr
+    assert "is held" in held.stdout
+    assert "has ended" in als("scan", "unhold", "kept", "--reason", "published", box=box).stdout
+    assert "No hold is in force" in als("scan", "unhold", "kept", "--reason", "again", box=box).stdout
+    assert als("scan", "hold", "absent", "--reason", "x", box=box).returncode == 1
 
 
 def test_unknown_scan_and_bad_file_exit_with_one(box: Box) -> None:

@@ -47,7 +47,7 @@ _REASONS = {
 }
 _WORDS = {
     Reason.TIMEOUT: ("ran into its time limit", "Run it again with a longer walltime, or at another site."),
-    Reason.OUT_OF_MEMORY: ("ran out of memory", "Run it again with binning or a smaller memory budget, or at another site."),
+    Reason.OUT_OF_MEMORY: ("ran out of memory", "Run it again at a site with more memory."),
     Reason.NODE_FAIL: ("was stopped because its node failed", "Re-execute from failure: the fault is the site's, not the scan's."),
     Reason.PREEMPTED: ("was pushed out by a more urgent job", "Re-execute from failure."),
     Reason.CANCELLED: ("was cancelled at the site", "Re-execute from failure if that was not intended."),

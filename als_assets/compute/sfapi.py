@@ -16,16 +16,20 @@ from typing import Any
 
 import httpx
 from authlib.integrations.base_client import OAuthError
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
 from sfapi_client import Client
 from tenacity import RetryError
 
 from als_assets.compute.report import SchedulerView
 from als_assets.compute.script import render, slurm_directives
 from als_assets.compute.spec import JobSpec
-from als_assets.errors import CredentialsRejected, JobRefused, ServiceUnreachable
+from als_assets.errors import CredentialsRejected, JobRefused, SecretUnavailable, ServiceUnreachable
 from als_assets.facility.models import SfapiCompute, SfapiIdentity
+from als_assets.facility.secrets import SecretRef
 
 _TASK_TIMEOUT_S = 120.0
+_FIRST_PAUSE_S = 0.1
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
 
@@ -109,7 +113,7 @@ class SfapiTransport:
                 return {"status": "error", "error": answer["error"]}
             raise _unreachable("answered without a task")
         task_id = str(answer["task_id"])
-        deadline, pause = time.monotonic() + _TASK_TIMEOUT_S, 0.1
+        deadline, pause = time.monotonic() + _TASK_TIMEOUT_S, _FIRST_PAUSE_S
         while time.monotonic() < deadline:
             task = self._get(f"tasks/{task_id}")
             if str(task.get("status")).lower() in ("completed", "failed", "cancelled"):
@@ -144,18 +148,19 @@ class SfapiTransport:
 
     def _token(self, renew: bool) -> str:
         if self._client is None or renew:
-            self.close()
+            self._forget_token()
             self._client = Client(
                 self._identity.client_id.read(),
-                _key(self._identity.key.read()),
+                _key(self._identity.key),
                 api_base_url=self._setup.api_url,
                 token_url=self._setup.token_url,
             )
         try:
             return str(self._client.token)
         except OAuthError as error:
+            self._forget_token()  # the next attempt reads the key again: it may have been renewed
             raise self._rejected(f"said '{error.error}'") from error
-        except (httpx.HTTPError, RetryError) as error:
+        except (httpx.HTTPError, RetryError, ValueError) as error:
             raise _unreachable(f"gave no token ({type(error).__name__})") from error
 
     def _rejected(self, words: str) -> CredentialsRejected:
@@ -165,14 +170,29 @@ class SfapiTransport:
         )
 
     def close(self) -> None:
+        self._forget_token()
+        self._http.close()
+
+    def _forget_token(self) -> None:
         if self._client is not None:
             self._client.close()
             self._client = None
 
 
-def _key(text: str) -> Any:
-    """A JWK must be handed over as a table and PEM as text: the other forms fail with some versions of Authlib."""
-    return json.loads(text) if text.startswith("{") else text
+def _key(reference: SecretRef) -> Any:
+    """A JWK must be handed over as a table and PEM as text: the other forms fail with some versions of Authlib.
+
+    Raises:
+        SecretUnavailable: it cannot be read, or is no private key.
+    """
+    text = reference.read()
+    try:
+        key = json.loads(text) if text.startswith("{") else text
+        if RSAKey.import_key(key).is_private:
+            return key
+    except (ValueError, JoseError):
+        pass  # and nothing of that error is shown: it may quote the key
+    raise SecretUnavailable(f"The {reference} holds no private key (JWK or PEM).", next_step="Put the key of the client from Iris there.")
 
 
 def _result(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,13 @@ def _told(context: dg.AssetExecutionContext, platform: Platform, error: AlsError
     metadata = failure_metadata(platform.facility, context.partition_key, error)
     words = f"{error.sentence} {error.next_step}"
     context.log_event(dg.AssetObservation(context.asset_key, partition=context.partition_key, description=words, metadata=metadata))
+    asset = context.asset_key.path[-1]
+    platform.ledger.audit.note(
+        f"step {asset} of {context.partition_key}",
+        why=error.sentence,
+        dataset_key=context.partition_key,
+        evidence={"next_step": error.next_step, "page": error.page, "run_id": context.run.run_id},
+    )
     return dg.Failure(f"{error.sentence}\nNext step: {error.next_step}", metadata=metadata, allow_retries=False)
 
 

@@ -60,7 +60,10 @@ class Intake:
         admitted: list[Dataset] = []
         refused: list[Refusal] = []
         unreadable: list[OSError] = []
-        for relative in self._candidates(unreadable):
+        candidates = list(self._candidates(unreadable))
+        if not unreadable:
+            self._forget_vanished({_words(relative) for relative in candidates})
+        for relative in candidates:
             if len(admitted) >= limit:
                 break
             try:
@@ -119,6 +122,12 @@ class Intake:
                 inside = "" if str(below) == "." else str(below)
                 if (inside, name) not in known and self._beamline.is_candidate(relative):
                     yield relative
+
+    def _forget_vanished(self, there: set[str]) -> None:
+        """A file that is gone needs no reason any more why it is no scan."""
+        for sighting in self._ledger.sightings.list(self._beamline.name):
+            if sighting.path not in there:
+                self._ledger.sightings.forget(sighting.path)
 
     def _refuse(self, relative: PurePosixPath, error: AlsError) -> Refusal:
         waiting = isinstance(error, ScanStillWriting)

@@ -32,11 +32,7 @@ class Decision:
 
 
 def decide(facility: Facility, beamline: str, settings: Settings, release: Release) -> Decision:
-    """Steps and site for a scan.
-
-    Raises:
-        NoSiteAvailable: reconstruction is wanted, but no site may or can do it.
-    """
+    """Steps and site for a scan. Where no site can reconstruct it now, everything else is done: the first copy must not wait."""
     setup = facility.beamlines[beamline]
     assets = ["raw_on_data832"]
     reasons: dict[str, str] = {"raw_on_data832": "always: the first safe copy"}
@@ -57,7 +53,12 @@ def decide(facility: Facility, beamline: str, settings: Settings, release: Relea
             reasons |= dict.fromkeys(names, "switched on in the settings")
     site = ""
     if "recon_tiff" in assets:
-        site, reasons["site"] = choose_site(facility, settings, release)
+        try:
+            site, reasons["site"] = choose_site(facility, settings, release)
+        except NoSiteAvailable as none:
+            left_out = {*STEP_ASSETS["reconstruction"], *STEP_ASSETS["bring_back"]}
+            assets = [name for name in assets if name not in left_out]
+            reasons |= dict.fromkeys(left_out, f"left out: {none.sentence}")
     if {"scicat_record", "recon_tiff"} <= set(assets):
         assets.append("scicat_recon_record")
     return Decision(tuple(assets), site, reasons)

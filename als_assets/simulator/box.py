@@ -137,61 +137,20 @@ def _simulator(root: Path, ports: Ports, keys: dict[str, str], changes: dict[str
 
 def _facility(root: Path, state_dir: Path, ports: Ports) -> dict[str, Any]:
     url = f"http://127.0.0.1:{ports.simulator}"
-    data, nersc = root / "data832", root / "nersc"
-    numba = {"NUMBA_CACHE_DIR": str(state_dir / "numba")}
-    bare = {"command": "none", "python": sys.executable}
     return {
         "name": "demo",
         "state_dir": str(state_dir),
         "board_url": f"http://127.0.0.1:{ports.board}",
         "dagster_url": f"http://127.0.0.1:{ports.dagster}",
         "sites": {
-            "als": {
-                "title": "ALS (simulated)",
-                "on_premises": True,
-                "compute": {
-                    "kind": "local",
-                    "raw": "data832_raw",
-                    "scratch": "data832_scratch",
-                    "log_dir": str(data / "logs"),
-                    "container": bare,
-                    "environment": numba,
-                },
-            },
-            "nersc": {
-                "title": "NERSC (simulated)",
-                "compute": {
-                    "kind": "sfapi",
-                    "api_url": f"{url}/api/v1.2",
-                    "token_url": f"{url}/c2id/token",
-                    "identity": "nersc_jobs",
-                    "account": "als",
-                    "raw": "nersc832_alsdev_raw",
-                    "scratch_raw": "nersc832_alsdev_pscratch_raw",
-                    "scratch": "nersc832_alsdev_pscratch_scratch",
-                    "log_dir": str(nersc) + f"{PSCRATCH}/logs",
-                    "poll_s": 0.5,
-                    "container": bare,
-                    "environment": numba,
-                },
-            },
+            "als": {"title": "ALS (simulated)", "on_premises": True, "compute": _local(root, state_dir)},
+            "nersc": {"title": "NERSC (simulated)", "compute": _perlmutter(root, state_dir, url)},
             "scicat": {"title": "SciCat (simulated)"},
         },
-        "locations": {
-            "spot832": _here("als", SPOT, "/", root / "spot832", "acquisition", prefix="raw"),
-            "data832_raw": _here("als", DATA, "/data/raw", data / "data/raw", "staging"),
-            "data832_scratch": _here("als", DATA, "/data/scratch/globus_share", data / "data/scratch/globus_share", "scratch"),
-            "nersc832_alsdev_raw": _there(f"{CFS}/raw", nersc, "staging"),
-            "nersc832_alsdev_pscratch_raw": _there(f"{PSCRATCH}/raw", nersc, "scratch"),
-            "nersc832_alsdev_pscratch_scratch": _there(f"{PSCRATCH}/scratch", nersc, "scratch"),
-        },
+        "locations": _locations(root),
         "identities": {
-            "mover": {"kind": "globus", "client_id": _file(root, "globus-mover-id", _MOVER), "client_secret": _file(root, "globus-mover")},
-            "pruner": {
-                "kind": "globus",
-                "client_id": _file(root, "globus-pruner-id", _PRUNER),
-                "client_secret": _file(root, "globus-pruner"),
-            },
+            "mover": _globus(root, "globus-mover", _MOVER),
+            "pruner": _globus(root, "globus-pruner", _PRUNER),
             "nersc_jobs": {"kind": "sfapi", "client_id": _file(root, "sfapi-client-id"), "key": _file(root, "sfapi-key.json")},
             "catalogue": {"kind": "scicat", "username": _file(root, "scicat-user", "ingestor"), "password": _file(root, "scicat")},
         },
@@ -206,6 +165,47 @@ def _facility(root: Path, state_dir: Path, ports: Ports) -> dict[str, Any]:
                 "settings": "bl832.yaml",
             }
         },
+    }
+
+
+def _bare(state_dir: Path) -> dict[str, Any]:
+    """Programs run with this Python, and keep their compiled code in the state folder."""
+    return {
+        "container": {"command": "none", "python": sys.executable},
+        "environment": {"NUMBA_CACHE_DIR": str(state_dir / "numba")},
+    }
+
+
+def _local(root: Path, state_dir: Path) -> dict[str, Any]:
+    logs = str(root / "data832" / "logs")
+    return {"kind": "local", "raw": "data832_raw", "scratch": "data832_scratch", "log_dir": logs, **_bare(state_dir)}
+
+
+def _perlmutter(root: Path, state_dir: Path, url: str) -> dict[str, Any]:
+    return {
+        "kind": "sfapi",
+        "api_url": f"{url}/api/v1.2",
+        "token_url": f"{url}/c2id/token",
+        "identity": "nersc_jobs",
+        "account": "als",
+        "raw": "nersc832_alsdev_raw",
+        "scratch_raw": "nersc832_alsdev_pscratch_raw",
+        "scratch": "nersc832_alsdev_pscratch_scratch",
+        "log_dir": f"{root}/nersc{PSCRATCH}/logs",
+        "poll_s": 0.5,
+        **_bare(state_dir),
+    }
+
+
+def _locations(root: Path) -> dict[str, Any]:
+    data, nersc = root / "data832", root / "nersc"
+    return {
+        "spot832": _here("als", SPOT, "/", root / "spot832", "acquisition", prefix="raw"),
+        "data832_raw": _here("als", DATA, "/data/raw", data / "data/raw", "staging"),
+        "data832_scratch": _here("als", DATA, "/data/scratch/globus_share", data / "data/scratch/globus_share", "scratch"),
+        "nersc832_alsdev_raw": _there(f"{CFS}/raw", nersc, "staging"),
+        "nersc832_alsdev_pscratch_raw": _there(f"{PSCRATCH}/raw", nersc, "scratch"),
+        "nersc832_alsdev_pscratch_scratch": _there(f"{PSCRATCH}/scratch", nersc, "scratch"),
     }
 
 

@@ -14,7 +14,15 @@ from bench_fixtures import bench, facility, zygote
 from facility_in_a_box import Bench
 from small_jobs import Shop, shop_at
 
+from als_assets.compute import sfapi
+
 __all__ = ["at_home", "bench", "facility", "nersc", "shop", "zygote"]
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SFAPI's tasks end at once here."""
+    monkeypatch.setattr(sfapi, "_FIRST_PAUSE_S", 0.01)
 
 
 @pytest.fixture

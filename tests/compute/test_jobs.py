@@ -132,7 +132,7 @@ def test_a_flagged_scan_is_computed_at_home_only(bench: Bench, nersc: Shop, at_h
 FAULTS = [
     ({"action": "node_fail"}, "node_fail", "its node failed", "the fault is the site's"),
     ({"action": "kill"}, "exit_code", "killed by signal 9", "re-execute"),
-    ({"action": "state", "state": "OUT_OF_MEMORY"}, "out_of_memory", "ran out of memory", "smaller memory budget"),
+    ({"action": "state", "state": "OUT_OF_MEMORY"}, "out_of_memory", "ran out of memory", "more memory"),
     ({"action": "state", "state": "TIMEOUT"}, "timeout", "ran into its time limit", "longer walltime"),
     ({"action": "state", "state": "PREEMPTED"}, "preempted", "more urgent job", "Re-execute"),
     ({"action": "state", "state": "BOOT_FAIL"}, "node_fail", "its node failed", "Re-execute"),

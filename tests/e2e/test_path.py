@@ -49,8 +49,10 @@ def test_three_scans_come_to_their_end(world: World) -> None:
         _check_products(world, key)
         _check_catalogue(world, key)
     before = (len(world.control.tasks()), len(world.control.jobs()), [len(world.runs(key)) for key in keys])
-    _restart_dagster(world)
-    world.drop_scan("three_after", seed=4)
+    for name in ("dagster-daemon", "dagster-webserver"):
+        world.processes.stop(name)
+    world.drop_scan("three_after", seed=4)  # it arrives while nothing watches
+    world.processes.start_dagster()
     world.wait_run(world.dataset("three_after").key, "SUCCESS", limit_s=150)
     after = (len(world.control.tasks()) - 4, len(world.control.jobs()) - 2, [len(world.runs(key)) for key in keys])
     assert after == before, "a later tick and a restart of Dagster must add nothing for finished scans"
@@ -93,12 +95,6 @@ def _check_catalogue(world: World, key: str) -> None:
     raw, derived = sorted(mine, key=lambda r: r["type"], reverse=True)
     assert derived["inputDatasets"] == [raw["pid"]]
     assert raw["size"] == world.ledger.datasets.get(key).size_bytes
-
-
-def _restart_dagster(world: World) -> None:
-    for name in ("dagster-daemon", "dagster-webserver"):
-        world.processes.stop(name)
-    world.processes.start_dagster()
 
 
 def test_flagged_scan_stays_at_the_als(world: World) -> None:

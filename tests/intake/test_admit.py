@@ -167,10 +167,11 @@ class TestTheFolder:
             intake.look(settings, 10)
 
     def test_a_folder_that_cannot_be_looked_into_is_named_and_the_rest_goes_on(
-        self, intake: Intake, put: Put, settings: Settings, watched: Path, monkeypatch: pytest.MonkeyPatch
+        self, intake: Intake, put: Put, settings: Settings, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         put("closed/a.h5")
         put("open/b.h5")
+        intake.look(settings, 10)
         scandir = os.scandir
 
         def refuse(path: Any) -> Any:  # tests may run as root, whom no rights stop
@@ -182,6 +183,7 @@ class TestTheFolder:
         _, refused = intake.look(settings, 10)
         assert [(r.path, r.waiting) for r in refused] == [("open/b.h5", True), ("closed", False)]
         assert "The folder closed cannot be looked into: Permission denied" in refused[1].error.sentence
+        assert [s.path for s in ledger.sightings.list()] == ["closed/a.h5", "open/b.h5"], "what was seen there is not forgotten"
 
     def test_a_location_that_is_not_mounted_cannot_be_watched(self, facility: Facility, ledger: Ledger) -> None:
         locations = {**facility.locations, "spot": facility.location("eagle_raw")}

@@ -72,3 +72,10 @@ class TestBrokenFiles:
         monkeypatch.setattr(intake, "_candidates", lambda _errors: iter([PurePosixPath("f/gone.h5"), PurePosixPath("f/b.h5")]))
         _, refused = intake.look(settings, 10)
         assert [type(r.error) for r in refused] == [ScanUnreadable, ScanStillWriting]
+
+    def test_a_file_that_is_gone_is_forgotten(self, put: Put, settled: Settled, ledger: Ledger) -> None:
+        path = put("f/bad.h5", edit=cut)
+        settled()
+        assert [s.path for s in ledger.sightings.list()] == ["f/bad.h5"]
+        path.unlink()
+        assert settled() == ([], {}) and ledger.sightings.list() == []

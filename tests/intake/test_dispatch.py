@@ -13,7 +13,7 @@ from als_assets.errors import NoSiteAvailable
 from als_assets.facility import Facility, Release
 from als_assets.facility.settings import Reconstruction, Settings, Steps
 from als_assets.intake import Decision, decide
-from als_assets.intake.dispatch import STEP_ASSETS
+from als_assets.intake.dispatch import STEP_ASSETS, choose_site
 
 FREE = Release(True, "proposal ALS-1 is not under export control")
 FLAGGED = Release(False, "proposal ALS-9 is under export control")
@@ -114,8 +114,12 @@ def test_every_decision_has_its_reason(facility: Facility, settings: Settings, r
     ],
 )
 def test_where_nothing_is_available_it_says_why(facility: Facility, settings: Settings, release: Release, words: str) -> None:
+    decision = decide(facility, "bl832", settings, release)
+    assert "raw_on_data832" in decision.assets and decision.site == "", "the first safe copy never waits for a site"
+    assert not {"recon_tiff", "recon_zarr", "recon_on_data832", "scicat_recon_record"} & set(decision.assets)
+    assert words in decision.reasons["recon_tiff"]
     with pytest.raises(NoSiteAvailable, match="No site can reconstruct this scan now") as caught:
-        decide(facility, "bl832", settings, release)
+        choose_site(facility, settings, release)
     assert words in caught.value.sentence and "Switch a site on" in caught.value.next_step
 
 

@@ -19,7 +19,8 @@ from als_assets.ledger import Audit, Dataset, Ledger, Operation, OperationKind, 
 from als_assets.ledger.operations import Operations
 
 Start = Callable[..., "subprocess.Popen[str]"]
-PROCESSES, ROUNDS = 8, 15
+PROCESSES, ROUNDS = 8, 12
+pytestmark = pytest.mark.xdist_group("processes")  # the crowd is gathered once
 WORKER = Path(__file__).parent / "ledger_worker.py"
 
 

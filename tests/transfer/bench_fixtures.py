@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from doomed import Zygote
 from facility_in_a_box import Bench, running_facility
 
-__all__ = ["bench", "facility", "zygote"]
+from als_assets.transfer import TaskState
+from als_assets.transfer.globus import GlobusMover
+
+__all__ = ["bench", "facility", "meddle", "zygote"]
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +33,21 @@ def bench(facility: Bench) -> Iterator[Bench]:
 def zygote(facility: Bench) -> Iterator[Zygote]:
     with Zygote(facility.box.facility_file) as started:
         yield started
+
+
+@pytest.fixture
+def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Do something to the destination right after Globus called the task a success, before the platform looks at it."""
+
+    def arrange(deed: Callable[[], object]) -> None:
+        look = GlobusMover.look
+
+        def looked(self: GlobusMover, handle: object) -> object:
+            view = look(self, handle)  # type: ignore[arg-type]
+            if view.state is TaskState.SUCCEEDED:
+                deed()
+            return view
+
+        monkeypatch.setattr(GlobusMover, "look", looked)
+
+    return arrange

@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench_fixtures import bench, facility, zygote
+from bench_fixtures import bench, facility, meddle, zygote
 
-__all__ = ["bench", "facility", "zygote"]
+__all__ = ["bench", "facility", "meddle", "zygote"]

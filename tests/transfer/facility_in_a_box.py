@@ -1,6 +1,6 @@
 """A running simulated facility with the real platform wired to it, for the tests of transfers and jobs.
 
-Here: starting it, admitting scans with real bytes, and looks at what the simulator saw. Not here: assertions.
+Here: starting it, admitting scans with real bytes, and looks at what the simulator saw. Not here: promises.
 """
 
 from __future__ import annotations
@@ -97,6 +97,18 @@ class Bench:
         manifest = Manifest.of(Entry(name, len(content)) for name, content in files.items())
         return self.ledger.replicas.verified(row.id, manifest, why="made by the test", evidence={})
 
+    def newest(self, dataset: Dataset) -> Any:
+        """The latest operation about a dataset."""
+        return self.ledger.operations.of(dataset.key)[0]
+
+    def assert_arrives(self, dataset: Dataset, *, tasks: int) -> None:
+        """A further attempt makes the copy at data832, with so many tasks in all."""
+        self.copy(dataset, RAW)
+        assert self.raw_file(dataset, RAW).read_bytes() == self.raw_file(dataset, "spot832").read_bytes()
+        assert self.state(dataset, RAW) is ReplicaState.VERIFIED
+        assert len(self.tasks(dataset)) == tasks
+        assert self.ledger.operations.open_with(f"transfer:{RAW}:{dataset.raw_path}") is None
+
     def replica(self, dataset: Dataset, location: str, product: str = "raw") -> Replica:
         (row,) = self.ledger.replicas.of(dataset.key, product=product, location=location)
         return row
@@ -147,4 +159,5 @@ def running_facility(folder: Path) -> Iterator[Bench]:
     with Simulator(load_config(box.simulator_file)) as simulator:
         bench = Bench(box, simulator.control, platform_of(box))
         yield bench
+        bench.platform.compute._transports["nersc"].close()
         bench.ledger.close()

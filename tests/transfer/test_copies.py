@@ -7,30 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from facility_in_a_box import FOLDER, NERSC_RAW, PSCRATCH, RAW, SCRATCH, Bench
+from facility_in_a_box import FOLDER, NERSC_RAW, RAW, Bench
 
 from als_assets.errors import CopyMismatch, NoVerifiedSource, PathOutsideLocation
 from als_assets.ledger import OperationState, ReplicaState
-from als_assets.transfer import TaskState
-from als_assets.transfer.globus import GlobusMover
-
-
-@pytest.fixture
-def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """Do something to the destination right after Globus called the task a success, before the platform looks at it."""
-
-    def arrange(deed: Callable[[], object]) -> None:
-        look = GlobusMover.look
-
-        def looked(self: GlobusMover, handle: object) -> object:
-            view = look(self, handle)  # type: ignore[arg-type]
-            if view.state is TaskState.SUCCEEDED:
-                deed()
-            return view
-
-        monkeypatch.setattr(GlobusMover, "look", looked)
-
-    return arrange
 
 
 def test_a_scan_reaches_data832_and_then_nersc_unchanged(bench: Bench) -> None:
@@ -209,62 +189,6 @@ def test_other_bytes_of_the_same_size_are_noticed_by_our_own_sha256(
     assert "against the known SHA-256" in receipt.evidence["checksum"]
 
 
-SLICES = {f"slice_{n:05d}.tiff": bytes([n]) * (500 + n) for n in range(12)} | {"parameters.json": b"{}", "deep/er/note.txt": b"hello"}
-
-
-def _bring(bench: Bench, scan: object, path: str) -> object:
-    return bench.platform.transfers.ensure_replica(bench.actor(), scan.key, "recon_tiff", SCRATCH, path)  # type: ignore[attr-defined]
-
-
-def test_a_stack_travels_as_one_recursive_item_and_every_file_is_compared(bench: Bench) -> None:
-    scan = bench.admit()
-    stack = bench.stack(scan, SLICES)
-
-    receipt = _bring(bench, scan, stack.path)
-
-    target = bench.box.results / stack.path
-    assert {str(p.relative_to(target)): p.read_bytes() for p in target.rglob("*") if p.is_file()} == SLICES
-    (task,) = bench.tasks(scan)
-    assert [item.get("recursive") for item in task["document"]["DATA"]] == [True]
-    assert [(rule["method"], rule["name"]) for rule in task["document"]["filter_rules"]] == [("exclude", "*.partial")]
-    assert receipt.evidence["files_compared"] == len(SLICES)
-    assert bench.replica(scan, SCRATCH, "recon_tiff").manifest.files == len(SLICES)
-
-
-def test_a_stack_with_a_stranger_in_it_is_no_source(bench: Bench) -> None:
-    scan = bench.admit()
-    stack = bench.stack(scan, SLICES)
-    (bench.box.root / "nersc/pscratch/sd/a/alsdev/8.3.2/scratch" / stack.path / "slice_00099.tiff.partial").write_bytes(b"?")
-
-    with pytest.raises(NoVerifiedSource):
-        _bring(bench, scan, stack.path)
-
-    assert bench.state(scan, PSCRATCH, "recon_tiff") is ReplicaState.SUSPECT
-    assert bench.tasks(scan) == []
-
-
-@pytest.mark.parametrize(
-    ("deed", "words"),
-    [
-        (lambda folder: (folder / "slice_00003.tiff").unlink(), "'slice_00003.tiff' is missing"),
-        (lambda folder: (folder / "stranger.txt").write_text("?"), "'stranger.txt' does not belong there"),
-        (lambda folder: (folder / "deep/er/note.txt").write_text("hell"), "'deep/er/note.txt' has 4 bytes instead of 5"),
-    ],
-    ids=["missing", "extra", "wrong size"],
-)
-def test_a_stack_that_is_not_what_was_sent_is_refused(
-    bench: Bench, meddle: Callable[[Callable[[], object]], None], deed: Callable[[Path], object], words: str
-) -> None:
-    scan = bench.admit()
-    stack = bench.stack(scan, SLICES)
-    meddle(lambda: deed(bench.box.results / stack.path))
-
-    with pytest.raises(CopyMismatch, match=words):
-        _bring(bench, scan, stack.path)
-
-    assert bench.state(scan, SCRATCH, "recon_tiff") is ReplicaState.EXPECTED
-
-
 @pytest.mark.parametrize(
     "name", ["with blank and 'quotes'.h5", 'semi;$(touch owned)"`id`.h5', "Zahn größe,|&.h5", "-rf.h5", "x" * 240 + ".h5", "..h5"]
 )
@@ -295,11 +219,3 @@ def test_staff_are_told_how_far_a_copy_is(bench: Bench) -> None:
 
     assert any(words.startswith("Globus has moved") for words in bench.told)
     assert bench.ledger.operations.of(scan.key)[0].handle["progress"] in bench.told
-
-
-def test_the_location_of_the_stack_is_where_jobs_write(bench: Bench) -> None:
-    """The listing of a folder that this machine does not see goes over Globus, folder by folder."""
-    scan = bench.admit()
-    stack = bench.stack(scan, {"a/b/c.tiff": b"123", "top.tiff": b"1"}, PSCRATCH)
-
-    assert bench.platform.transfers.listing(stack) == {"a/b/c.tiff": 3, "top.tiff": 1}

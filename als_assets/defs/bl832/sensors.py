@@ -12,7 +12,6 @@ import dagster as dg
 from als_assets.defs.bl832.common import BEAMLINE, SCANS
 from als_assets.defs.bl832.jobs import scan_job
 from als_assets.defs.resources import PlatformResource
-from als_assets.errors import AlsError
 from als_assets.facility import Release
 from als_assets.facility.settings import Settings
 from als_assets.intake import decide
@@ -44,7 +43,7 @@ def new_scans(context: dg.SensorEvaluationContext, platform: PlatformResource) -
     if not waiting:
         still = sum(1 for refusal in refused if refusal.waiting)
         return dg.SkipReason(f"No new scan; {still} file(s) still being written, {len(refused) - still} refused.")
-    requests = [r for r in (_request(context, parts, dataset, loaded.settings) for dataset in waiting) if r is not None]
+    requests = [_request(parts, dataset, loaded.settings) for dataset in waiting]
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[SCANS.build_add_request([d.key for d in waiting])],
@@ -52,13 +51,9 @@ def new_scans(context: dg.SensorEvaluationContext, platform: PlatformResource) -
     )
 
 
-def _request(context: dg.SensorEvaluationContext, parts: Platform, dataset: Dataset, settings: Settings) -> dg.RunRequest | None:
+def _request(parts: Platform, dataset: Dataset, settings: Settings) -> dg.RunRequest:
     release = Release(dataset.may_leave, dataset.release_reason)
-    try:
-        decision = decide(parts.facility, BEAMLINE, settings, release)
-    except AlsError as error:
-        context.log.warning(f"{dataset.key} waits: {error.sentence} {error.next_step}")
-        return None
+    decision = decide(parts.facility, BEAMLINE, settings, release)
     subject = f"dispatch of {dataset.key}"
     if not any(row.subject == subject for row in parts.ledger.audit.of(dataset.key)):
         why = f"site: {decision.site or 'none'}"

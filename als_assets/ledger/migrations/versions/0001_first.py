@@ -14,6 +14,16 @@ INT64 = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    _audit()
+    _datasets()
+    _sightings()
+    _workers()
+    _holds()
+    _replicas()
+    _operations()
+
+
+def _audit() -> None:
     op.create_table(
         "audit",
         sa.Column("id", INT64, autoincrement=True, nullable=False),
@@ -29,6 +39,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_at", "audit", ["at"], unique=False)
     op.create_index("ix_audit_dataset_key", "audit", ["dataset_key"], unique=False)
+
+
+def _datasets() -> None:
     op.create_table(
         "datasets",
         sa.Column("key", sa.String(length=200), nullable=False),
@@ -49,6 +62,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_datasets_beamline", "datasets", ["beamline"], unique=False)
     op.create_index("ix_datasets_proposal", "datasets", ["proposal"], unique=False)
+
+
+def _sightings() -> None:
     op.create_table(
         "sightings",
         sa.Column("path", sa.Text(), nullable=False),
@@ -62,6 +78,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("path"),
     )
     op.create_index("ix_sightings_beamline", "sightings", ["beamline"], unique=False)
+
+
+def _workers() -> None:
     op.create_table(
         "workers",
         sa.Column("run_id", sa.String(length=80), nullable=False),
@@ -73,6 +92,9 @@ def upgrade() -> None:
         sa.Column("heartbeat_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("run_id"),
     )
+
+
+def _holds() -> None:
     op.create_table(
         "holds",
         sa.Column("id", INT64, autoincrement=True, nullable=False),
@@ -91,6 +113,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_holds_dataset_key", "holds", ["dataset_key"], unique=False)
     op.create_index("ix_holds_proposal", "holds", ["proposal"], unique=False)
+
+
+def _replicas() -> None:
     op.create_table(
         "replicas",
         sa.Column("id", INT64, autoincrement=True, nullable=False),
@@ -119,6 +144,9 @@ def upgrade() -> None:
     op.create_index("ix_replicas_dataset_key", "replicas", ["dataset_key"], unique=False)
     op.create_index("ix_replicas_location", "replicas", ["location"], unique=False)
     op.create_index("ix_replicas_state", "replicas", ["state"], unique=False)
+
+
+def _operations() -> None:
     op.create_table(
         "operations",
         sa.Column("id", INT64, autoincrement=True, nullable=False),
