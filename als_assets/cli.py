@@ -9,19 +9,20 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from als_assets.errors import AlsError, ConfigError
-from als_assets.facility import load_facility
-from als_assets.facility.load import load_model
+from als_assets.facility.load import facility_file, load_facility, load_model
 from als_assets.facility.settings import Settings
-from als_assets.ledger import Dataset, Ledger
-from als_assets.platform import Platform, facility_file, platform_of
 from als_assets.words import size_words
+
+if TYPE_CHECKING:  # the clients of all services take two seconds to import, and `als --help` needs none
+    from als_assets.ledger import Dataset, Ledger
+    from als_assets.platform import Platform
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The data platform of ALS beamline 8.3.2.")
 config_app = typer.Typer(no_args_is_help=True, help="Check configuration files.")
@@ -46,6 +47,8 @@ def main() -> None:
 
 
 def _platform(facility: Path | None) -> Platform:
+    from als_assets.platform import platform_of
+
     return platform_of(facility or facility_file())
 
 

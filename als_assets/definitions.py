@@ -12,7 +12,7 @@ import dagster as dg
 from als_assets.defs import health, retention
 from als_assets.defs.bl832 import catalogue, jobs, raw, reconstruction, sensors
 from als_assets.defs.resources import PlatformResource
-from als_assets.platform import facility_file
+from als_assets.facility.load import facility_file
 
 
 def build_defs(facility: Path) -> dg.Definitions:

@@ -6,7 +6,6 @@ definitions both start from this.
 
 from __future__ import annotations
 
-import os
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -109,11 +108,6 @@ class Platform:
             self.transfers.cancel(operation)
         elif operation.kind is OperationKind.JOB:
             self.compute.cancel(operation)
-
-
-def facility_file() -> Path:
-    """The facility file in force: the variable ALS_FACILITY, or the production file of a checkout."""
-    return Path(os.environ.get("ALS_FACILITY", "facility/als.yaml"))
 
 
 @lru_cache(maxsize=8)

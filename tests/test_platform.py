@@ -15,10 +15,11 @@ import pytest
 
 from als_assets.errors import ConfigError, ExportRefused, JobError, SecretUnavailable
 from als_assets.facility import load_facility
+from als_assets.facility.load import facility_file
 from als_assets.ledger import Operation, OperationKind, OperationState
 from als_assets.ledger.acting import Actor
 from als_assets.ledger.datasets import NewDataset
-from als_assets.platform import Platform, facility_file, platform_of
+from als_assets.platform import Platform, platform_of
 from als_assets.simulator.box import Box, Ports, make_box
 
 

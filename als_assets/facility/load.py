@@ -5,6 +5,7 @@ Here: the loader shared by facility files and settings files. Not here: what the
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,11 @@ from als_assets.facility.models import Facility
 from als_assets.facility.secrets import SecretRef, find_pasted_secret
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def facility_file() -> Path:
+    """The facility file in force: the variable ALS_FACILITY, or the production file of a checkout."""
+    return Path(os.environ.get("ALS_FACILITY", "facility/als.yaml"))
 
 
 def load_facility(path: Path) -> Facility:
