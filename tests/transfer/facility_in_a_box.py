@@ -121,9 +121,6 @@ class Bench:
         found = [task for task in self.control.tasks() if task["type"] == kind]
         return [task for task in found if dataset.key in json.dumps(task["document"]["DATA"]) or dataset.key in (task["label"] or "")]
 
-    def jobs(self, name: str) -> list[dict[str, Any]]:
-        return [job for job in self.control.jobs() if job["name"] == name]
-
 
 def _free_port() -> int:
     with socket.socket() as probe:
