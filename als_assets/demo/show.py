@@ -44,7 +44,7 @@ def proof_table(ledger: Ledger, follower: Follower, datasets: Sequence[Dataset],
             link = f"{board_url}/scan/{dataset.key}"
             table.add_row(dataset.key, asset, replica.location, size_words(replica.size_bytes), _proof(replica), took, link)
         for operation in _records(ledger, dataset.key):
-            table.add_row(dataset.key, "SciCat record", "scicat", "", "read back from SciCat", "", operation.outcome["url"])
+            table.add_row(dataset.key, "SciCat record", "scicat", "", "identifier confirmed by SciCat", "", operation.outcome["url"])
         table.add_section()
     return table
 
