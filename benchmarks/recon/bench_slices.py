@@ -1,7 +1,7 @@
 """Seconds a slice: our engines and whole chain against plain numpy and the bare transforms, in one run on one machine.
 
 Here: a table of ratios for a few sizes, also as JSON. What belongs here is measuring. Not here: bars that must hold, because
-machines and their load differ. Run: ``python benchmarks/recon/slices.py [--json FILE] [WIDTHxANGLES ...]``
+machines and their load differ. Run: ``python benchmarks/recon/bench_slices.py [--json FILE] [WIDTHxANGLES ...]``
 """
 
 from __future__ import annotations

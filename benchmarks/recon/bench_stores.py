@@ -1,7 +1,7 @@
 """Seconds, memory and files of an OME-Zarr store from slices, against zarr-python with numpy means, in one run.
 
 Here: a table of ratios. What belongs here is measuring in fresh processes, so that peaks of memory are each method's own. Not
-here: bars. Run: ``python benchmarks/recon/stores.py [SIDE]`` (default 256: a volume of 256 x 256 x 256 voxels)
+here: bars. Run: ``python benchmarks/recon/bench_stores.py [SIDE]`` (default 256: a volume of 256 x 256 x 256 voxels)
 """
 
 from __future__ import annotations
