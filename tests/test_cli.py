@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from als_assets.cli import app
+from als_assets.cli import app, main
 from als_assets.simulator.box import Box, Ports, make_box
 from als_assets.simulator.detector import synthetic_scan
 
@@ -41,14 +43,37 @@ def box(tmp_path: Path) -> Box:
     return make_box(tmp_path, Ports(1, 2, 3))
 
 
-def als(*arguments: str, box: Box | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin", "ALS_FACILITY": str(box.facility_file) if box else "nowhere.yaml", "COLUMNS": "200"}
-    command = [sys.executable, "-c", "from als_assets.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=REPOSITORY, timeout=60)
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Als = Callable[..., Done]
+
+
+@pytest.fixture
+def als(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Als:
+    """The command in this process (a new one takes seconds to import the clients): its exit code and what it printed."""
+
+    def run(*arguments: str, box: Box | None = None) -> Done:
+        monkeypatch.setattr(sys, "argv", ["als", *arguments])
+        monkeypatch.setenv("ALS_FACILITY", str(box.facility_file) if box else "nowhere.yaml")
+        monkeypatch.setenv("COLUMNS", "200")
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return Done(code, printed.out, printed.err)
+
+    return run
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_has_help(command: list[str]) -> None:
+def test_every_command_has_help(als: Als, command: list[str]) -> None:
     shown = CliRunner().invoke(app, [*command, "--help"])
     assert shown.exit_code == 0, shown.output
     assert "usage" in shown.output.lower()
@@ -60,13 +85,13 @@ def test_help_imports_no_client_of_any_service() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_config_check_accepts_the_production_files() -> None:
-    done = als("config", "check", "facility/als.yaml")
+def test_config_check_accepts_the_production_files(als: Als) -> None:
+    done = als("config", "check", str(REPOSITORY / "facility" / "als.yaml"))
     assert done.returncode == 0, done.stderr
     assert "right" in done.stdout
 
 
-def test_config_check_names_file_line_and_reason(tmp_path: Path, box: Box) -> None:
+def test_config_check_names_file_line_and_reason(als: Als, tmp_path: Path, box: Box) -> None:
     text = box.facility_file.read_text().replace("site: nersc", "site: nowhere", 1)
     broken = box.root / "broken.yaml"
     broken.write_text(text)
@@ -78,14 +103,14 @@ def test_config_check_names_file_line_and_reason(tmp_path: Path, box: Box) -> No
     assert "Traceback" not in done.stderr
 
 
-def test_missing_facility_file_is_one_sentence() -> None:
+def test_missing_facility_file_is_one_sentence(als: Als) -> None:
     done = als("scan", "list")
     assert done.returncode == 2
     assert "does not exist" in done.stderr
     assert "Next step" in done.stderr
 
 
-def test_announce_list_show_flag_release(box: Box) -> None:
+def test_announce_list_show_flag_release(als: Als, box: Box) -> None:
     path = box.watched / "demo-00847_jdoe" / "one.h5"
     path.parent.mkdir(parents=True)
     synthetic_scan(path, rows=4, columns=64, angles=11)
@@ -101,7 +126,7 @@ def test_announce_list_show_flag_release(box: Box) -> None:
     assert json.loads(als("scan", "show", "one", "--json", box=box).stdout)["may_leave"] is True
 
 
-def test_hold_wins_until_it_is_ended(box: Box) -> None:
+def test_hold_wins_until_it_is_ended(als: Als, box: Box) -> None:
     path = box.watched / "f" / "kept.h5"
     path.parent.mkdir(parents=True)
     synthetic_scan(path, rows=4, columns=64, angles=11)
@@ -114,7 +139,7 @@ def test_hold_wins_until_it_is_ended(box: Box) -> None:
     assert als("scan", "hold", "absent", "--reason", "x", box=box).returncode == 1
 
 
-def test_unknown_scan_and_bad_file_exit_with_one(box: Box) -> None:
+def test_unknown_scan_and_bad_file_exit_with_one(als: Als, box: Box) -> None:
     unknown = als("scan", "show", "nothing", box=box)
     assert unknown.returncode == 1
     assert "No scan with the key 'nothing'" in unknown.stderr
@@ -127,7 +152,7 @@ def test_unknown_scan_and_bad_file_exit_with_one(box: Box) -> None:
     assert "refused" in outside.stderr
 
 
-def test_simulate_scan_then_recon_by_hand(tmp_path: Path) -> None:
+def test_simulate_scan_then_recon_by_hand(als: Als, tmp_path: Path) -> None:
     scan = tmp_path / "byhand.h5"
     assert als("simulate", "scan", str(scan), "--rows", "4", "--columns", "64", "--angles", "31").returncode == 0
     done = als("recon", "preview", str(scan), "--output", str(tmp_path / "out"))

@@ -45,7 +45,7 @@ SCICAT_DOWN = {"where": "http", "method": "POST", "path": "/api/v3/datasets", "s
 FAULTS = [
     Fault("task_fails", transfer("fail"), "raw_on_data832", ["failed", "data832_raw"]),
     Fault("task_inactive", transfer("inactive"), "raw_on_data832", ["waits for a person"]),
-    Fault("bits_flip", transfer("flip", 3), "raw_on_data832", ["damaged", "checksums differ"]),
+    Fault("bits_flip", transfer("flip", 1000), "raw_on_data832", ["damaged", "checksums differ"]),
     Fault("job_exits_3", job(action="exit", exit_code=3), "recon_tiff", ["exit code 3"]),
     Fault("node_fails", job(action="node_fail"), "recon_tiff", ["node failed"]),
     Fault("scicat_500", SCICAT_DOWN, "scicat_record", ["SciCat", "500"]),
