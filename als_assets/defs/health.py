@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from als_assets.defs.bl832.jobs import SCAN_ASSET_KEYS, scan_job
 from als_assets.defs.resources import PlatformResource
 from als_assets.defs.steps import cancel_work_of
 from als_assets.errors import AlsError
@@ -20,13 +21,18 @@ _LIVE = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 BEGIN_LIMIT = timedelta(minutes=5)
 
 
+# Dagster launches a retry within seconds, or never: of two runs that fail in the same instant it can overlook one.
+FORGOTTEN = timedelta(seconds=30)
+
+
 @dg.sensor(
     name="watchdog",
+    job=scan_job,
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reports runs failed whose process is gone (power cut, kill), so that they are retried.",
+    description="Reports runs failed whose process is gone (power cut, kill), and sees to it that promised retries happen.",
 )
-def watchdog(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SkipReason:
+def watchdog(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SkipReason | dg.SensorResult:
     dead = 0
     for record in context.instance.get_run_records(dg.RunsFilter(statuses=_LIVE), limit=500):
         run = record.dagster_run
@@ -36,7 +42,44 @@ def watchdog(context: dg.SensorEvaluationContext, platform: PlatformResource) ->
         if life is Life.GONE or never_began:
             dead += 1
             _bury(context, run)
+    forgotten = _forgotten_retries(context.instance)
+    if forgotten:
+        return dg.SensorResult(run_requests=forgotten)
     return dg.SkipReason(f"{dead} run(s) found dead." if dead else "All runs are alive.")
+
+
+def _forgotten_retries(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    """What Dagster said it would retry (its tag ``will_retry``) and did not. The run key keeps this from happening twice."""
+    now = datetime.now(UTC)
+    promised = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE], tags={"dagster/will_retry": "true"}, updated_after=now - timedelta(days=1)
+    )
+    requests = []
+    for record in instance.get_run_records(promised, limit=200):
+        run = record.dagster_run
+        settled = now - record.update_timestamp.replace(tzinfo=UTC) > FORGOTTEN
+        children = instance.get_runs(dg.RunsFilter(tags={"dagster/parent_run_id": run.run_id}), limit=1)
+        if settled and not children and "dagster/partition" in run.tags:
+            requests.append(_retry_of(instance, run))
+    return requests
+
+
+def _retry_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.RunRequest:
+    """The same run without the steps that it finished."""
+    done = {stats.step_key for stats in instance.get_run_step_stats(run.run_id) if str(stats.status).endswith("SUCCESS")}
+    left = [key for key in (run.asset_selection or SCAN_ASSET_KEYS) if key.path[-1] not in done]
+    names = {key.path[-1] for key in left}
+    ops = {name: config for name, config in dict(run.run_config).get("ops", {}).items() if name in names}  # type: ignore[attr-defined]
+    kept = {name: value for name, value in run.tags.items() if name.startswith("als/")}
+    number = int(run.tags.get("dagster/retry_number", "0")) + 1
+    lineage = {"dagster/parent_run_id": run.run_id, "dagster/root_run_id": run.root_run_id or run.run_id}
+    return dg.RunRequest(
+        run_key=f"retry of {run.run_id}",
+        partition_key=run.tags["dagster/partition"],
+        asset_selection=left,
+        run_config={"ops": ops} if ops else {},
+        tags={**kept, **lineage, "dagster/retry_number": str(number)},
+    )
 
 
 def _bury(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> None:

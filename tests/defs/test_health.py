@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from als_assets.definitions import build_defs
+from als_assets.defs import health
 from als_assets.defs.health import reaper, watchdog
 from als_assets.ledger import Manifest
 from als_assets.ledger.acting import Actor
@@ -53,6 +56,29 @@ def test_watchdog_buries_the_dead_and_spares_the_living(facility: Facility, inst
     assert tick(watchdog, facility, instance) == "1 run(s) found dead."
     assert status(instance, living) is dg.DagsterRunStatus.STARTED
     assert status(instance, dead) is dg.DagsterRunStatus.FAILURE
+
+
+def test_watchdog_sees_to_retries_that_dagster_promised_and_forgot(
+    facility: Facility, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "FORGOTTEN", timedelta(0))
+    tags = {"dagster/will_retry": "true", "dagster/partition": KEY, "als/scan": KEY}
+    run = instance.create_run_for_job(
+        build_defs(facility.box.facility_file).resolve_job_def("bl832_scan"),
+        status=dg.DagsterRunStatus.FAILURE,
+        tags=tags,
+        asset_selection=frozenset({dg.AssetKey("raw_on_data832"), dg.AssetKey("recon_tiff")}),
+        run_config={"ops": {"recon_tiff": {"config": {"site": "als"}}}},
+    )
+    context = dg.build_sensor_context(instance=instance, resources=facility.resources)
+    [request] = watchdog(context).run_requests  # type: ignore[union-attr]
+    assert request.partition_key == KEY
+    assert {key.to_user_string() for key in request.asset_selection} == {"raw_on_data832", "recon_tiff"}
+    assert request.run_config == {"ops": {"recon_tiff": {"config": {"site": "als"}}}}
+    assert request.tags["dagster/parent_run_id"] == run.run_id
+    assert request.tags["dagster/retry_number"] == "1"
+    instance.create_run_for_job(nothing, tags={"dagster/parent_run_id": run.run_id})
+    assert tick(watchdog, facility, instance) == "All runs are alive.", "once it was retried, nothing more is asked for"
 
 
 def test_watchdog_gives_a_young_run_time_to_begin(facility: Facility, instance: dg.DagsterInstance) -> None:

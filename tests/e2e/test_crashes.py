@@ -49,7 +49,7 @@ def test_killed_runs_are_retried_and_adopt(world: World) -> None:
     for run in runs.values():
         world.send(world.worker_of(run), signal.SIGKILL)
     for kind in (COPY, JOB):
-        world.wait_run(f"killed_{kind}", "STARTED", count=2)
+        world.wait_run(f"killed_{kind}", "STARTED", count=2, limit_s=150)
     let_go_and_expect_success(world, "killed")
 
 
@@ -83,7 +83,7 @@ def test_sigterm_leaves_the_remote_work_alone(world: World) -> None:
     for run in runs.values():
         world.send(world.worker_of(run), signal.SIGTERM)
     for kind in (COPY, JOB):
-        world.wait_run(f"sigterm_{kind}", "STARTED", count=2)
+        world.wait_run(f"sigterm_{kind}", "STARTED", count=2, limit_s=150)
     task = next(t for t in world.control.tasks() if str(t["label"]).startswith("sigterm_transfer"))
     assert task["status"] == "ACTIVE"
     let_go_and_expect_success(world, "sigterm")

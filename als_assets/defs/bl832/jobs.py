@@ -10,20 +10,23 @@ import dagster as dg
 
 from als_assets.defs.bl832.common import GROUP
 
-SCAN_ASSETS = dg.AssetSelection.assets(
-    "raw_on_data832",
-    "preview",
-    "scicat_record",
-    "raw_on_nersc",
-    "recon_tiff",
-    "recon_zarr",
-    "recon_on_data832",
-    "scicat_recon_record",
-)
+SCAN_ASSET_KEYS = [
+    dg.AssetKey(name)
+    for name in (
+        "raw_on_data832",
+        "preview",
+        "scicat_record",
+        "raw_on_nersc",
+        "recon_tiff",
+        "recon_zarr",
+        "recon_on_data832",
+        "scicat_recon_record",
+    )
+]
 
 scan_job = dg.define_asset_job(
     f"{GROUP}_scan",
-    selection=SCAN_ASSETS,
+    selection=dg.AssetSelection.assets(*SCAN_ASSET_KEYS),
     executor_def=dg.in_process_executor,
     description="Everything for one scan: safe copies, preview, record, reconstruction, and the results brought back.",
 )
