@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # Two groups, so that two workers share the waiting; each has a platform of its own.
             second = item.path.stem in ("test_crashes", "test_faults")
             item.add_marker(pytest.mark.xdist_group("e2e-faults" if second else "e2e-path"))
-            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.timeout(600))
 
 
 def free_port() -> int:
