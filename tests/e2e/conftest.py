@@ -22,9 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            # Two groups, so that two workers share the waiting; each has a platform of its own.
-            second = item.path.stem in ("test_crashes", "test_faults")
-            item.add_marker(pytest.mark.xdist_group("e2e-faults" if second else "e2e-path"))
             item.add_marker(pytest.mark.timeout(600))
 
 
