@@ -54,11 +54,7 @@ class TransferAct:
         }
 
     def submit(self, operation: Operation) -> dict[str, Any]:
-        prepared = operation.handle.get("prepared")
-        if prepared is None:
-            prepared = self.mover.prepare()
-            self.ledger.operations.annotate(operation, prepared=prepared)
-        return self.mover.start_transfer(self.todo, prepared)
+        return self.mover.start_transfer(self.todo, _prepared(self.ledger, self.mover, operation))
 
     def poll(self, operation: Operation) -> Running | Ended:
         view = self.mover.look(operation.handle)
@@ -105,11 +101,7 @@ class DeleteAct:
         return {"delete": {"location": place.location_name, "path": place.path}, "proof": self.proof}
 
     def submit(self, operation: Operation) -> dict[str, Any]:
-        prepared = operation.handle.get("prepared")
-        if prepared is None:
-            prepared = self.mover.prepare()
-            self.ledger.operations.annotate(operation, prepared=prepared)
-        return self.mover.start_delete(self.todo, prepared)
+        return self.mover.start_delete(self.todo, _prepared(self.ledger, self.mover, operation))
 
     def poll(self, operation: Operation) -> Running | Ended:
         view = self.mover.look(operation.handle)
@@ -126,6 +118,15 @@ class DeleteAct:
             )
             return Ended(OperationState.FAILED, error.sentence, {"task": dict(view.facts), "sentence": error.sentence}, error)
         return Ended(OperationState.SUCCEEDED, "deleted; nothing is left there", {"task": dict(view.facts), "link": view.link})
+
+
+def _prepared(ledger: Ledger, mover: Mover, operation: Operation) -> dict[str, Any]:
+    """What must be on record before the first request: that of an earlier process, or a new one, stored before it is used."""
+    prepared: dict[str, Any] | None = operation.handle.get("prepared")
+    if prepared is None:
+        prepared = mover.prepare()
+        ledger.operations.annotate(operation, prepared=prepared)
+    return prepared
 
 
 def _mismatch(sentence: str) -> CopyMismatch:

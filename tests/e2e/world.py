@@ -6,7 +6,6 @@ Here: what end-to-end tests do and look at. Not here: tests. Buttons are pressed
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -176,6 +175,3 @@ class World:
 
     def send(self, pid: int, number: int) -> None:
         os.kill(pid, number)
-
-    def remove(self) -> None:
-        shutil.rmtree(self.processes.state_dir, ignore_errors=True)
