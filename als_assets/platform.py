@@ -19,7 +19,8 @@ from als_assets.compute.preview import PreviewMaker
 from als_assets.compute.transport import Transport
 from als_assets.errors import ConfigError
 from als_assets.facility import ExportGate, Facility, Release, load_facility
-from als_assets.facility.models import GlobusIdentity, LocalCompute, ScicatIdentity, SfapiIdentity
+from als_assets.facility.compute import LocalCompute
+from als_assets.facility.identities import GlobusIdentity, ScicatIdentity, SfapiIdentity
 from als_assets.facility.settings import LoadedSettings, read_settings
 from als_assets.intake import Intake
 from als_assets.ledger import Ledger, Operation, OperationKind

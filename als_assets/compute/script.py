@@ -11,7 +11,8 @@ from pathlib import PurePosixPath
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from als_assets.compute.spec import JobSpec
-from als_assets.facility.models import Container, Image, SfapiCompute
+from als_assets.facility.compute import Container, SfapiCompute
+from als_assets.facility.models import Image
 from als_assets.facility.secrets import SecretRef
 
 _ENGINE = Environment(loader=PackageLoader("als_assets.compute"), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)

@@ -20,7 +20,7 @@ from als_assets.compute.spec import JobSpec, StageIn, Step
 from als_assets.compute.transport import Transport
 from als_assets.errors import JobError
 from als_assets.facility import ExportGate, Facility
-from als_assets.facility.models import LocalCompute, SfapiCompute
+from als_assets.facility.compute import LocalCompute, SfapiCompute
 from als_assets.facility.places import Place
 from als_assets.ledger import Dataset, Entry, Ledger, Manifest, Operation, Replica, ReplicaState
 from als_assets.ledger.acting import Actor, carry_out

@@ -25,7 +25,8 @@ from als_assets.compute.report import SchedulerView
 from als_assets.compute.script import render, slurm_directives
 from als_assets.compute.spec import JobSpec
 from als_assets.errors import CredentialsRejected, JobRefused, SecretUnavailable, ServiceUnreachable
-from als_assets.facility.models import SfapiCompute, SfapiIdentity
+from als_assets.facility.compute import SfapiCompute
+from als_assets.facility.identities import SfapiIdentity
 from als_assets.facility.secrets import SecretRef
 
 _TASK_TIMEOUT_S = 120.0

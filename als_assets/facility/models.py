@@ -1,44 +1,24 @@
 """The shape of a facility file: sites, locations, identities, images, services and beamlines, and how they must fit.
 
-Here: pydantic models and the checks across them (references exist, roots do not overlap). Not here: reading files
+Here: the file as a whole and the checks across its parts (references exist, roots do not overlap). Not here: identities and
+processors (modules of their own), reading files
 (``load``), secrets' values (``secrets``), and what staff change from day to day (``settings``).
 """
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from als_assets.errors import ConfigError
+from als_assets.facility.base import AbsolutePath, Name, Strict, Url
+from als_assets.facility.compute import Compute, SfapiCompute
+from als_assets.facility.identities import Identity
 from als_assets.facility.secrets import SecretRef
-
-
-class Strict(BaseModel):
-    """Unknown keys are refused: a misspelt key must never be silently a default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _absolute(path: PurePosixPath) -> PurePosixPath:
-    if not path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"'{path}' must be an absolute path without '..'")
-    return path
-
-
-def _http(url: str) -> str:
-    if url and not re.match(r"https?://[^\s]+$", url):
-        raise ValueError(f"'{url}' is not an http(s) address")
-    return url.rstrip("/")
-
-
-AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
-Url = Annotated[str, AfterValidator(_http)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
 class LocationClass(StrEnum):
@@ -85,78 +65,11 @@ class Location(Strict):
         return self.path_on_site or self.root
 
 
-class GlobusIdentity(Strict):
-    kind: Literal["globus"]
-    client_id: SecretRef
-    client_secret: SecretRef
-
-
-class SfapiIdentity(Strict):
-    """A NERSC Superfacility API client: its id, and its private key as a JWK (JSON) or PEM file."""
-
-    kind: Literal["sfapi"]
-    client_id: SecretRef
-    key: SecretRef
-
-
-class ScicatIdentity(Strict):
-    kind: Literal["scicat"]
-    username: SecretRef
-    password: SecretRef
-
-
-Identity = Annotated[GlobusIdentity | SfapiIdentity | ScicatIdentity, Field(discriminator="kind")]
-
-
 class Image(Strict):
     """A container image; a job always names it by digest, so that a result can be repeated."""
 
     reference: Annotated[str, Field(pattern=r"^[a-z0-9./_-]+$")]
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | SecretRef
-
-
-class Container(Strict):
-    """How a site runs the reconstruction programs: in ``image`` by ``command``, or bare with ``python``."""
-
-    command: Literal["podman-hpc", "apptainer", "none"] = "none"
-    image: Name | None = None
-    python: str = "python3"
-
-    @model_validator(mode="after")
-    def _image_named(self) -> Self:
-        if (self.command == "none") != (self.image is None):
-            raise ValueError("name an 'image' together with 'command' podman-hpc or apptainer, or neither")
-        return self
-
-
-class _Compute(Strict):
-    raw: Name  # location: where ensure_replica stages the raw file
-    scratch_raw: Name | None = None  # location: where the job copies it to before it reads (None: read in place)
-    scratch: Name  # location: where products are written
-    log_dir: AbsolutePath
-    walltime_s: Annotated[int, Field(ge=60)] = 900
-    container: Container = Container()
-    environment: dict[str, str] = Field(default_factory=dict)
-
-
-class LocalCompute(_Compute):
-    kind: Literal["local"]
-
-
-class SfapiCompute(_Compute):
-    kind: Literal["sfapi"]
-    api_url: Url
-    token_url: Url
-    machine: Name = "perlmutter"
-    identity: Name
-    account: Name
-    qos: Name = "realtime"
-    constraint: Name = "cpu"
-    cpus_per_task: Annotated[int, Field(ge=1)] = 64
-    poll_s: Annotated[float, Field(gt=0)] = 10.0
-
-
-Compute = Annotated[LocalCompute | SfapiCompute, Field(discriminator="kind")]
 
 
 class Site(Strict):

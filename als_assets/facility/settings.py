@@ -16,8 +16,9 @@ import yaml
 from pydantic import Field
 
 from als_assets.errors import ConfigError
+from als_assets.facility.base import Name, Strict
 from als_assets.facility.load import load_model
-from als_assets.facility.models import LocationClass, Name, Strict
+from als_assets.facility.models import LocationClass
 from als_assets.facility.policy import Release
 
 

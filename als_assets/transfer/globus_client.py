@@ -15,7 +15,8 @@ from globus_sdk import ClientApp, ConfidentialAppAuthClient, GlobusAppConfig, Tr
 from globus_sdk.transport import RetryConfig
 
 from als_assets.errors import CredentialsRejected, ServiceUnreachable, TransferFailed, TransferNeedsPerson
-from als_assets.facility.models import Globus, GlobusIdentity
+from als_assets.facility.identities import GlobusIdentity
+from als_assets.facility.models import Globus
 
 
 class GlobusClient:

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from als_assets.compute.script import recon_argv, render, slurm_directives
 from als_assets.compute.spec import JobSpec, StageIn, Step
-from als_assets.facility.models import Container, Image, SfapiCompute
+from als_assets.facility.compute import Container, SfapiCompute
+from als_assets.facility.models import Image
 
 GOLDEN = Path(__file__).parent / "golden"
 HOSTILE = "scan 'one' \"two\";$(touch INJECTED)`touch INJECTED`|&größe\\ *?"

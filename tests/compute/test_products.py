@@ -18,7 +18,7 @@ from facility_in_a_box import FOLDER, NERSC_RAW, PSCRATCH, RAW, SCRATCH, Bench
 from als_assets.beamlines.bl832.writer import ScanHeader
 from als_assets.compute.service import TIFF, ZARR, ComputeService, variant_of
 from als_assets.errors import ExportRefused, JobError, JobFailed
-from als_assets.facility.models import Container
+from als_assets.facility.compute import Container
 from als_assets.ledger import Dataset, OperationState, ReplicaState
 from als_assets.simulator.detector import synthetic_scan
 

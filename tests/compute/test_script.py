@@ -13,7 +13,8 @@ import pytest
 from golden_jobs import GOLDEN, IMAGE, KINDS, SITE, script_of, spec_at
 
 from als_assets.compute.script import recon_argv, slurm_directives
-from als_assets.facility.models import Container, Image
+from als_assets.facility.compute import Container
+from als_assets.facility.models import Image
 
 
 @pytest.mark.parametrize("kind", KINDS)

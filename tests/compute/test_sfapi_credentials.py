@@ -17,7 +17,7 @@ from small_jobs import Shop
 
 from als_assets.compute.sfapi import SfapiTransport
 from als_assets.errors import CredentialsRejected, SecretUnavailable, ServiceUnreachable
-from als_assets.facility.models import SfapiIdentity
+from als_assets.facility.identities import SfapiIdentity
 from als_assets.facility.secrets import SecretRef
 
 JOBS = "/api/v1.2/compute/jobs/perlmutter"

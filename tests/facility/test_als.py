@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from als_assets.facility import Facility, load_facility
+from als_assets.facility.compute import SfapiCompute
 from als_assets.facility.load import load_model
-from als_assets.facility.models import LocationClass, SfapiCompute
+from als_assets.facility.models import LocationClass
 from als_assets.facility.secrets import SecretRef, find_pasted_secret
 from als_assets.facility.settings import Settings
 

@@ -13,8 +13,9 @@ from facility_kit import COLLECTION, OTHER_COLLECTION, text
 
 from als_assets.errors import ConfigError
 from als_assets.facility import Facility, load_facility
+from als_assets.facility.base import Strict
 from als_assets.facility.load import load_model
-from als_assets.facility.models import Image, LocationClass, Strict
+from als_assets.facility.models import Image, LocationClass
 
 Spoil = Callable[[str, str], ConfigError]
 FAR_RAW = "root: /srv/far/raw"
