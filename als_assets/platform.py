@@ -11,16 +11,17 @@ from pathlib import Path
 
 from als_assets.beamlines.base import Beamline
 from als_assets.beamlines.bl832 import BL832
+from als_assets.catalogue.accounts import Accounts, open_accounts
 from als_assets.catalogue.client import CatalogueClient
-from als_assets.catalogue.settings import CatalogueSettings, RecordSettings
+from als_assets.catalogue.delivery import DeliveryService
 from als_assets.compute import ComputeService
 from als_assets.compute.local import LocalTransport
 from als_assets.compute.preview import PreviewMaker
 from als_assets.compute.transport import Transport
 from als_assets.errors import ConfigError
 from als_assets.facility import ExportGate, Facility, Release, load_facility
-from als_assets.facility.compute import LocalCompute
-from als_assets.facility.identities import GlobusIdentity, ScicatIdentity, SfapiIdentity
+from als_assets.facility.compute import IriCompute, LocalCompute
+from als_assets.facility.identities import GlobusIdentity, SfapiIdentity, TokenIdentity
 from als_assets.facility.settings import LoadedSettings, read_settings
 from als_assets.intake import Intake
 from als_assets.ledger import Ledger, Operation, OperationKind
@@ -28,6 +29,7 @@ from als_assets.transfer import Mover, TransferService
 from als_assets.transfer.globus import GlobusMover
 from als_assets.transfer.globus_client import GlobusClient
 from als_assets.transfer.posix import PosixMover
+from als_assets.transfer.site_files import SiteFiles
 
 BEAMLINES: dict[str, Beamline] = {BL832.name: BL832}
 
@@ -41,7 +43,7 @@ class Platform:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger.at(self.facility.state_dir, who=self._who)
+        return Ledger.of(self.facility, who=self._who)
 
     @cached_property
     def gate(self) -> ExportGate:
@@ -52,14 +54,18 @@ class Platform:
         return None if row is None else Release(row.may_leave, row.release_reason)
 
     @cached_property
-    def transfers(self) -> TransferService:
+    def movers(self) -> dict[str, Mover]:
         movers: dict[str, Mover] = {"posix": PosixMover(self.gate)}
         globus = self.facility.globus
         for role, name in (("mover", globus.mover), ("pruner", globus.pruner)):
             identity = self.facility.identities[name]
             assert isinstance(identity, GlobusIdentity)  # checked when the file was loaded
             movers[role] = GlobusMover(GlobusClient(globus, name, identity), self.gate, globus)
-        return TransferService(self.facility, self.ledger, self.gate, movers)
+        return movers
+
+    @cached_property
+    def transfers(self) -> TransferService:
+        return TransferService(self.facility, self.ledger, self.gate, self.movers)
 
     @cached_property
     def compute(self) -> ComputeService:
@@ -69,7 +75,9 @@ class Platform:
         transports: dict[str, Transport] = {}
         for name, site in self.facility.sites.items():
             if isinstance(site.compute, LocalCompute):
-                transports[name] = LocalTransport(site.compute.walltime_s)
+                transports[name] = LocalTransport(site.compute.walltime_max_s, site.compute.poll_s)
+            elif isinstance(site.compute, IriCompute):
+                transports[name] = self._iri(name, site.title, site.compute)
             elif site.compute is not None:
                 from als_assets.compute.sfapi import SfapiTransport  # its client takes long to import
 
@@ -78,24 +86,32 @@ class Platform:
                 transports[name] = SfapiTransport(site.compute, identity)
         return transports
 
+    def _iri(self, name: str, title: str, setup: IriCompute) -> Transport:
+        from als_assets.compute.iri import IriTransport  # not imported by who has no such site
+
+        identity = self.facility.identities[setup.identity]
+        assert isinstance(identity, TokenIdentity | SfapiIdentity)  # checked when the file was loaded
+        if setup.inbox is None:
+            return IriTransport(setup, identity, title)
+        return IriTransport(setup, identity, title, SiteFiles(self.facility, name, setup.inbox, lambda: self.movers["mover"]))
+
     @cached_property
     def previews(self) -> PreviewMaker:
         return PreviewMaker(self.facility.state_dir, self.facility.board_url)
 
     @cached_property
-    def catalogue(self) -> CatalogueClient:
+    def accounts(self) -> Accounts:
+        """Who the platform is at SciCat; every request about a dataset asks the gate first."""
         scicat = self.facility.scicat
-        identity = self.facility.identities[scicat.identity]
-        assert isinstance(identity, ScicatIdentity)  # checked when the file was loaded
-        settings = CatalogueSettings(
-            api_url=scicat.api_url,
-            frontend_url=scicat.frontend_url,
-            username=identity.username.read(),
-            password_provider=identity.password.read,
-            records=RecordSettings(pid_prefix=scicat.pid_prefix, ingest_group=scicat.ingest_group),
-            timeout_s=scicat.timeout_s,
-        )
-        return CatalogueClient(settings, may_leave=lambda key: self.gate.require(key, scicat.site))
+        return open_accounts(scicat, self.facility.identities, lambda key: self.gate.require(key, scicat.site))
+
+    @cached_property
+    def catalogue(self) -> CatalogueClient:
+        return self.accounts.ingest
+
+    @cached_property
+    def deliveries(self) -> DeliveryService:
+        return DeliveryService(self.ledger, lambda: self.accounts)
 
     def intake(self, beamline: str) -> Intake:
         return Intake(self.facility, self.ledger, BEAMLINES[beamline])

@@ -6,9 +6,11 @@ Here: commands on a facility on disk, without services. Not here: the demo as a 
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,8 @@ COMMANDS = [
     ["scan", "release"],
     ["scan", "hold"],
     ["scan", "unhold"],
+    ["ledger", "check"],
+    ["ledger", "rebuild"],
     ["simulate", "facility"],
     ["simulate", "scan"],
     ["recon"],
@@ -160,3 +164,19 @@ def test_simulate_scan_then_recon_by_hand(als: Als, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "preview.json").exists()
     wrong = als("recon", "preview", str(tmp_path / "absent.h5"), "--output", str(tmp_path / "out"))
     assert wrong.returncode not in (0, 2)
+
+
+def test_ledger_is_checked_and_made_anew(als: Als, box: Box, tmp_path: Path) -> None:
+    path = box.watched / "f" / "one.h5"
+    path.parent.mkdir(parents=True)
+    synthetic_scan(path, rows=4, columns=64, angles=11)
+    als("scan", "announce", "f/one.h5", box=box)
+    assert "is what the audit says" in als("ledger", "check", box=box).stdout
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as record, record:
+        record.execute("UPDATE replicas SET state = 'lost'")
+    found = als("ledger", "check", box=box)
+    assert found.returncode == 1 and "raw of one at spot832: state" in found.stdout
+    assert "Nothing was changed" in als("ledger", "rebuild", box=box).stdout
+    assert als("ledger", "check", box=box).returncode == 1
+    assert "1 copies were made anew" in als("ledger", "rebuild", "--yes", "--who", "ada", box=box).stdout
+    assert als("ledger", "check", box=box).returncode == 0

@@ -32,7 +32,7 @@ def serve(facility_file: Path, host: str, port: int, *, allow_remote: bool = Fal
             host=host,
         )
     facility = load_facility(facility_file)
-    ledger = Ledger.at(facility.state_dir, who="board")
+    ledger = Ledger.of(facility, who="board")
     config = uvicorn.Config(
         build_app(facility, ledger),
         host=host,

@@ -11,12 +11,13 @@ import sys
 import typer
 from rich.console import Console
 
-from als_assets.cli import config, scan, serve, simulate
+from als_assets.cli import config, ledger, scan, serve, simulate
 from als_assets.errors import AlsError, ConfigError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The data platform of ALS beamline 8.3.2.")
 app.add_typer(config.app, name="config")
 app.add_typer(scan.app, name="scan")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(simulate.app, name="simulate")
 app.command()(serve.demo)
 app.command()(serve.board)

@@ -125,7 +125,7 @@ def bring_in(source: Path, target: Path) -> None:
 def _follow(processes: Processes, options: DemoOptions, console: Console, names: list[str]) -> int:
     os.environ["DAGSTER_HOME"] = str(processes.home)
     facility = load_facility(processes.box.facility_file)
-    ledger = Ledger.at(facility.state_dir)
+    ledger = Ledger.of(facility)
     with dg.DagsterInstance.get() as instance:
         follower = Follower(ledger, instance)
         rows = _watch(processes, follower, console, names)

@@ -34,7 +34,10 @@ def load_facility(path: Path) -> Facility:
     base = path.resolve().parent
     beamlines = {name: setup.model_copy(update={"settings": base / setup.settings}) for name, setup in facility.beamlines.items()}
     identities = {name: _absolute_secrets(identity, base) for name, identity in facility.identities.items()}
-    return facility.model_copy(update={"state_dir": base / facility.state_dir, "beamlines": beamlines, "identities": identities})
+    update: dict[str, Any] = {"state_dir": base / facility.state_dir, "beamlines": beamlines, "identities": identities}
+    if facility.ledger_url is not None:
+        update["ledger_url"] = facility.ledger_url.below(base)
+    return facility.model_copy(update=update)
 
 
 def load_model(path: Path, model: type[M]) -> M:
@@ -129,9 +132,4 @@ def _child(node: yaml.Node | None, part: int | str) -> tuple[int, yaml.Node] | N
 
 
 def _absolute_secrets(identity: Any, base: Path) -> Any:
-    changes = {
-        name: value.model_copy(update={"file": base / value.file})
-        for name, value in identity
-        if isinstance(value, SecretRef) and value.file is not None
-    }
-    return identity.model_copy(update=changes)
+    return identity.model_copy(update={name: value.below(base) for name, value in identity if isinstance(value, SecretRef)})

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from als_assets.errors import ConfigError
 from als_assets.facility.base import AbsolutePath, Name, Strict, Url
-from als_assets.facility.compute import Compute, SfapiCompute
+from als_assets.facility.compute import Compute, GlobusCompute, IriCompute, LocalCompute, SfapiCompute
 from als_assets.facility.identities import Identity
 from als_assets.facility.secrets import SecretRef
 
@@ -81,24 +81,40 @@ class Site(Strict):
 
 
 class Globus(Strict):
-    """Addresses of Globus; empty means the real service."""
+    """Addresses of Globus; empty means the real service. After ``rest_after_failures`` failures in a row a collection gets nothing
+    new for ``rest_s``, doubled with every further failure up to ``rest_most_s``."""
 
     auth_url: Url = ""
     transfer_url: Url = ""
+    compute_url: Url = ""
     web_url: Url = "https://app.globus.org"
     mover: Name
     pruner: Name
     poll_s: Annotated[float, Field(gt=0)] = 5.0
+    rest_after_failures: Annotated[int, Field(ge=1)] = 3
+    rest_s: Annotated[float, Field(gt=0)] = 60.0
+    rest_most_s: Annotated[float, Field(gt=0)] = 3600.0
 
 
 class Scicat(Strict):
+    """SciCat and what is the same in all records. ``identity`` ingests; ``lifecycle_identity`` may change records that it does not own
+    (an admin, or a member of SciCat's lifecycle group). ``ingest_group`` is the ingest account's own group, ``staff_group`` that of
+    the beamline's staff; both may read every record. ``beamline_aliases``: how the beamline is written in files -> its group."""
+
     site: Name
     api_url: Url
     frontend_url: Url
     identity: Name
     pid_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "als"
-    ingest_group: Name = "als_ingest"
-    timeout_s: Annotated[float, Field(gt=0)] = 20.0
+    lifecycle_identity: Name | None = None
+    ingest_group: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "als_ingest"
+    staff_group: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "8.3.2"
+    beamline_aliases: dict[str, str] = Field(default_factory=lambda: {"bl832": "8.3.2", "832": "8.3.2", "bl8.3.2": "8.3.2"})
+    fallback_contact: str = "unknown@example.com"
+    instrument_id: str | None = None
+    archive_retention_years: Annotated[int, Field(ge=1, le=100)] = 10
+    timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    attempts: Annotated[int, Field(ge=1, le=10)] = 2
 
 
 class BeamlineSetup(Strict):
@@ -117,6 +133,7 @@ class Facility(Strict):
 
     name: Name
     state_dir: Path
+    ledger_url: SecretRef | None = None  # a PostgreSQL address, with its password; without it: SQLite in the state folder
     board_url: Url
     dagster_url: Url = ""
     sites: dict[Name, Site]
@@ -160,6 +177,7 @@ class Facility(Strict):
             ("scicat.identity", self.scicat.identity, identities),
             ("scicat.site", self.scicat.site, sites),
         ]
+        rows += [("scicat.lifecycle_identity", n, identities) for n in [self.scicat.lifecycle_identity] if n is not None]
         rows += [(f"locations.{n}.site", loc.site, sites) for n, loc in self.locations.items()]
         for n, beamline in self.beamlines.items():
             parts = ("acquisition", "raw", "raw_remote", "results")
@@ -170,15 +188,21 @@ class Facility(Strict):
             rows += [(f"sites.{n}.compute.raw", c.raw, locations), (f"sites.{n}.compute.scratch", c.scratch, locations)]
             rows += [(f"sites.{n}.compute.scratch_raw", c.scratch_raw, locations)] if c.scratch_raw else []
             rows += [(f"sites.{n}.compute.container.image", c.container.image, dict(self.images))] if c.container.image else []
-            rows += [(f"sites.{n}.compute.identity", c.identity, identities)] if isinstance(c, SfapiCompute) else []
+            rows += [(f"sites.{n}.compute.identity", c.identity, identities)] if not isinstance(c, LocalCompute) else []
         return rows
 
     def _kinds(self) -> None:
         wanted = [("globus.mover", self.globus.mover, "globus"), ("globus.pruner", self.globus.pruner, "globus")]
         wanted.append(("scicat.identity", self.scicat.identity, "scicat"))
+        wanted += [("scicat.lifecycle_identity", n, "scicat") for n in [self.scicat.lifecycle_identity] if n is not None]
         for n, site in self.sites.items():
             if isinstance(site.compute, SfapiCompute):
                 wanted.append((f"sites.{n}.compute.identity", site.compute.identity, "sfapi"))
+            if isinstance(site.compute, GlobusCompute):
+                wanted.append((f"sites.{n}.compute.identity", site.compute.identity, "globus"))
+            if isinstance(site.compute, IriCompute):
+                kind = "sfapi" if site.compute.token_url else "token"
+                wanted.append((f"sites.{n}.compute.identity", site.compute.identity, kind))
         for place, name, kind in wanted:
             if self.identities[name].kind != kind:
                 raise ValueError(f"{place}: identity '{name}' is of kind {self.identities[name].kind}, not {kind}")

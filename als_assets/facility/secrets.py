@@ -38,6 +38,10 @@ class SecretRef(BaseModel):
             raise ValueError("give exactly one of 'file' and 'env'; a value itself never belongs into this file")
         return self
 
+    def below(self, base: Path) -> Self:
+        """The same with a relative file taken from ``base``, the folder of the file that names it."""
+        return self if self.file is None else self.model_copy(update={"file": base / self.file})
+
     def read(self) -> str:
         """The secret, without surrounding white space.
 

@@ -98,7 +98,7 @@ class Intake:
         if Sighting.of(path).mtime_ns != current.mtime_ns:
             raise _still_writing(identity.file_name)
         dataset = self._ledger.datasets.admit(self._new(identity, facts, settings, relative))
-        self._ledger.sightings.forget(text)
+        self._ledger.sightings.forget(self._beamline.name, text)
         return dataset
 
     def _require_fit(self, relative: PurePosixPath, text: str) -> None:
@@ -127,12 +127,12 @@ class Intake:
         """A file that is gone needs no reason any more why it is no scan."""
         for sighting in self._ledger.sightings.list(self._beamline.name):
             if sighting.path not in there:
-                self._ledger.sightings.forget(sighting.path)
+                self._ledger.sightings.forget(sighting.beamline, sighting.path)
 
     def _refuse(self, relative: PurePosixPath, error: AlsError) -> Refusal:
         waiting = isinstance(error, ScanStillWriting)
         if not waiting:
-            self._ledger.sightings.refuse(_words(relative), error.sentence, error.next_step)
+            self._ledger.sightings.refuse(self._beamline.name, _words(relative), error.sentence, error.next_step)
         return Refusal(_words(relative), error, waiting)
 
     def _unreadable(self, error: OSError) -> Refusal:

@@ -4,8 +4,8 @@ Here: ``Ledger``, the door to the tables. Not here: acting on the world; the rec
 """
 
 from als_assets.ledger.manifest import Entry, Manifest
-from als_assets.ledger.models import Audit, Dataset, Hold, Operation, Replica, Sighting, Worker
-from als_assets.ledger.states import OperationKind, OperationState, ReplicaState
+from als_assets.ledger.models import Audit, Dataset, Hold, Operation, OutboxRow, Replica, Sighting, Worker
+from als_assets.ledger.states import OperationKind, OperationState, OutboxKind, ReplicaState
 from als_assets.ledger.store import Ledger
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "Operation",
     "OperationKind",
     "OperationState",
+    "OutboxKind",
+    "OutboxRow",
     "Replica",
     "ReplicaState",
     "Sighting",

@@ -7,12 +7,12 @@ to carry on. Not here: what a particular act sends or how it proves its success;
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from als_assets.errors import AlsError, HeldElsewhere, JobRefused, ServiceUnreachable, TransferDamaged, TransferFailed
+from als_assets.errors import AlsError, DeleteFailed, HeldElsewhere, JobRefused, ServiceUnreachable, TransferDamaged, TransferFailed
 from als_assets.ledger.models import Operation
 from als_assets.ledger.states import OPEN_OPERATIONS, OperationKind, OperationState
 from als_assets.ledger.store import Ledger
@@ -20,10 +20,16 @@ from als_assets.ledger.store import Ledger
 # A service may be down for maintenance while the remote work goes on: only then does waiting become a failure of the step.
 PATIENCE = timedelta(minutes=30)
 # The remote side has seen the request and said no, so nothing of it runs: the next attempt is a new act with a request of its own.
-_REFUSALS = (JobRefused, TransferDamaged, TransferFailed)
+_REFUSALS = (DeleteFailed, JobRefused, TransferDamaged, TransferFailed)
+# How often progress is told while nothing but its numbers change, and how often it becomes an observation.
+TELL_EVERY = timedelta(minutes=1)
 
 
 def _silent(_sentence: str) -> None:
+    return None
+
+
+def _unseen(_facts: Mapping[str, Any]) -> None:
     return None
 
 
@@ -32,13 +38,14 @@ class Actor:
     """Who acts: the run that holds leases, how it waits, and where its progress goes.
 
     ``may_take_over(run)`` tells whether another holder is provably out of the way; ``wait(seconds)`` sleeps (a signal may break
-    it); ``tell(sentence)`` shows progress to staff.
+    it); ``tell(sentence)`` shows progress to staff; ``observe(facts)`` keeps its numbers, at most one set a minute.
     """
 
     run_id: str
     may_take_over: Callable[[str], bool]
     wait: Callable[[float], None] = time.sleep
     tell: Callable[[str], None] = _silent
+    observe: Callable[[Mapping[str, Any]], None] = _unseen
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,12 @@ class Ended:
 
 @dataclass(frozen=True)
 class Running:
-    """A remote act goes on; ``sentence`` says how far it is."""
+    """A remote act goes on; ``sentence`` says how far it is. While ``phase`` stays the same only the numbers change, and the sentence
+    is told once a minute (without a phase every new sentence is told). ``facts`` are those numbers, by name."""
 
     sentence: str
+    phase: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Act(Protocol):
@@ -94,9 +104,9 @@ def carry_out(ledger: Ledger, actor: Actor, act: Act, *, wanted_since: datetime)
         LeaseLost: another run took over; leave quietly.
         AlsError: what the act found (``Ended.error``), or that nothing could be learnt for ``PATIENCE``.
     """
-    last = ledger.operations.last(act.key)
-    if last is not None and last.state is OperationState.SUCCEEDED and last.created_at >= wanted_since:
-        return last
+    done = done_since(ledger, act.key, wanted_since)
+    if done is not None:
+        return done
     operation = ledger.operations.begin(act.key, act.kind, act.dataset_key, act.request(), act.replica_id)
     taken = _take_or_follow(ledger, actor, operation, act.poll_s)
     if taken.state not in OPEN_OPERATIONS:  # the run that we followed closed it
@@ -108,6 +118,12 @@ def carry_out(ledger: Ledger, actor: Actor, act: Act, *, wanted_since: datetime)
     if ended.error is not None:
         raise ended.error
     return closed
+
+
+def done_since(ledger: Ledger, key: str, wanted_since: datetime) -> Operation | None:
+    """The operation that did the act after that moment."""
+    last = ledger.operations.last(key)
+    return last if last is not None and last.state is OperationState.SUCCEEDED and last.created_at >= wanted_since else None
 
 
 def _submit(ledger: Ledger, act: Act, operation: Operation) -> Operation:
@@ -147,7 +163,7 @@ def _closed_by_another(operation: Operation) -> Operation:
 
 def _follow(ledger: Ledger, actor: Actor, act: Act, operation: Operation) -> Ended:
     unreachable_since = None
-    last = ""
+    teller = _Teller(ledger, actor)
     while True:
         ledger.operations.require_lease(operation)
         try:
@@ -161,8 +177,27 @@ def _follow(ledger: Ledger, actor: Actor, act: Act, operation: Operation) -> End
             now = Running(error.sentence)
         if isinstance(now, Ended):
             return now
-        if now.sentence != last:
-            actor.tell(now.sentence)
-            operation = ledger.operations.annotate(operation, progress=now.sentence)
-            last = now.sentence
+        operation = teller.tell(operation, now)
         actor.wait(act.poll_s)
+
+
+class _Teller:
+    """Tells staff how far an act is: at once when its phase changes, once a minute otherwise."""
+
+    def __init__(self, ledger: Ledger, actor: Actor) -> None:
+        self._ledger, self._actor = ledger, actor
+        self._last: Running | None = None
+        self._told_at = self._observed_at = ledger.clock()
+
+    def tell(self, operation: Operation, now: Running) -> Operation:
+        moment, last = self._ledger.clock(), self._last
+        if now.facts and moment - self._observed_at >= TELL_EVERY:
+            self._actor.observe(now.facts)
+            self._observed_at = moment
+        if last is not None and now.sentence == last.sentence:
+            return operation
+        if last is not None and now.phase and now.phase == last.phase and moment - self._told_at < TELL_EVERY:
+            return operation
+        self._actor.tell(now.sentence)
+        self._last, self._told_at = now, moment
+        return self._ledger.operations.annotate(operation, progress=now.sentence)

@@ -32,11 +32,12 @@ class AuditTrail:
         before: str | None = None,
         after: str | None = None,
         evidence: dict[str, Any] | None = None,
+        record: dict[str, Any] | None = None,
         who: str | None = None,
     ) -> None:
         """Add a row to the transaction that makes the change, so that neither is without the other."""
         row = Audit(at=self._clock(), who=who or self._who, dataset_key=dataset_key, subject=subject)
-        row.before, row.after, row.why, row.evidence = before, after, why, evidence or {}
+        row.before, row.after, row.why, row.evidence, row.record = before, after, why, evidence or {}, record
         session.add(row)
 
     def note(self, subject: str, *, why: str, dataset_key: str | None = None, evidence: dict[str, Any] | None = None) -> None:

@@ -17,7 +17,11 @@ from alembic.config import Config
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from als_assets.errors import ConfigError
+
 BUSY_TIMEOUT_S = 60
+# The advisory lock of PostgreSQL under which writers of the record take turns (any number that nobody else uses).
+_WRITERS = 832832
 
 
 def sqlite_url(path: Path) -> str:
@@ -25,12 +29,35 @@ def sqlite_url(path: Path) -> str:
 
 
 def make_engine(url: str) -> sa.Engine:
-    """An engine; with SQLite: write-ahead log, long busy timeout, foreign keys, and explicit BEGIN (see ``writing``)."""
-    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
-    if engine.dialect.name == "sqlite":
+    """An engine in which writers take turns (see ``writing``); SQLite with write-ahead log, long busy timeout and foreign keys.
+
+    Raises:
+        ConfigError: the address is none, or names a database that is not supported. The address itself is never repeated: it may
+            hold a password.
+    """
+    try:
+        kind = sa.make_url(url).get_backend_name()
+    except sa.exc.ArgumentError:
+        raise _bad_address("what the secret holds is not a database address") from None
+    if kind not in ("sqlite", "postgresql"):
+        raise _bad_address(f"{kind} is not supported")
+    try:
+        engine = sa.create_engine(url, pool_pre_ping=kind == "postgresql", hide_parameters=True)
+    except ModuleNotFoundError as absent:
+        raise _bad_address(f"the Python package {absent.name} is not installed (pip install 'als-assets[postgres]')") from None
+    if kind == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "begin", _begin_postgresql)
     return engine
+
+
+def _bad_address(reason: str) -> ConfigError:
+    return ConfigError(
+        f"The ledger's database cannot be used: {reason}.",
+        next_step="Put an address such as postgresql://user:password@host/als into the secret that 'ledger_url' names.",
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -47,10 +74,17 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _begin_postgresql(connection: sa.Connection) -> None:
+    # Under READ COMMITTED every statement after the lock sees what the writer before us committed.
+    if connection.get_execution_options().get("als_write", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
+
+
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[Session]:
-    """A consistent view; objects stay usable after it ends."""
-    with Session(engine, expire_on_commit=False) as session:
+    """A consistent view of one moment; objects stay usable after it ends."""
+    view = engine.execution_options(isolation_level="REPEATABLE READ") if engine.dialect.name == "postgresql" else engine
+    with Session(view, expire_on_commit=False) as session:
         yield session
 
 
@@ -72,7 +106,5 @@ def migrate(engine: sa.Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.connect().execution_options(als_write=True) as connection, connection.begin():
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(832832)"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

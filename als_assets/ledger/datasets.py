@@ -12,10 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from als_assets.errors import DatasetUnknown, LedgerError
+from als_assets.errors import LedgerError
+from als_assets.ledger import lookup
 from als_assets.ledger.audit import AuditTrail
 from als_assets.ledger.database import reading, writing
 from als_assets.ledger.models import Dataset, Replica
+from als_assets.ledger.rebuild import note_change
 from als_assets.ledger.states import ReplicaState
 
 
@@ -63,6 +65,7 @@ class Datasets:
             session.add(copy)
             why = f"new scan {new.folder}/{new.file_name}; {new.release_reason}"
             self._audit.add(session, f"dataset {new.key}", dataset_key=new.key, after="admitted", why=why)
+            note_change(self._audit, session, copy, after=copy.state, why="the file at acquisition", evidence=copy.evidence)
         return row
 
     def by_file(self, beamline: str, folder: str, file_name: str) -> Dataset | None:
@@ -82,12 +85,8 @@ class Datasets:
 
     def get(self, key: str) -> Dataset:
         """Raises DatasetUnknown."""
-        row = self.find(key)
-        if row is None:
-            raise DatasetUnknown(
-                f"No scan with the key '{key}' is known.", next_step="Look for it with: als scan list, or announce its file."
-            )
-        return row
+        with reading(self._engine) as session:
+            return lookup.dataset(session, key)
 
     def list(self, *, beamline: str | None = None, limit: int = 200, newest_first: bool = True) -> Sequence[Dataset]:
         with reading(self._engine) as session:
@@ -105,7 +104,7 @@ class Datasets:
 
     def mark_started(self, key: str, run_id: str) -> None:
         with writing(self._engine) as session:
-            row = session.get_one(Dataset, key)
+            row = lookup.dataset(session, key)
             if row.started_at is None:
                 row.started_at = self._clock()
                 self._audit.add(session, f"dataset {key}", dataset_key=key, after="started", why=f"run {run_id} began")
@@ -114,7 +113,7 @@ class Datasets:
         """Flag a scan as staying at the ALS, or release it. Raises DatasetUnknown."""
         before = self.get(key)
         with writing(self._engine) as session:
-            row = session.get_one(Dataset, key)
+            row = lookup.dataset(session, key)
             row.may_leave, row.release_reason = may_leave, reason
             words = {True: "may leave", False: "stays"}
             self._audit.add(

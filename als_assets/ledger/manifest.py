@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """One file: path relative to the replica ("" for a replica that is a single file), size in bytes, SHA-256 or None."""
+    """One file: path relative to the replica ("" for a replica that is a single file), size in bytes, and where they are known its
+    SHA-256 and when it was last modified (seconds since 1970, UTC; it differs from copy to copy and is no part of a comparison)."""
 
     path: str
     size_bytes: int
     sha256: str | None = None
+    mtime_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,16 @@ class Manifest:
             "path": [e.path for e in self.entries],
             "size": [e.size_bytes for e in self.entries],
             "sha256": [e.sha256 for e in self.entries] if any(e.sha256 for e in self.entries) else None,
+            "mtime": [e.mtime_s for e in self.entries] if any(e.mtime_s is not None for e in self.entries) else None,
         }
         return zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 6)
 
     @classmethod
     def unpack(cls, blob: bytes) -> Manifest:
         columns = json.loads(zlib.decompress(blob))
-        sums = columns["sha256"] or [None] * len(columns["path"])
-        return cls(tuple(Entry(p, s, c) for p, s, c in zip(columns["path"], columns["size"], sums, strict=True)))
+        unknown = [None] * len(columns["path"])
+        rows = zip(columns["path"], columns["size"], columns["sha256"] or unknown, columns.get("mtime") or unknown, strict=True)
+        return cls(tuple(Entry(*row) for row in rows))
 
     def differences(self, found: Mapping[str, int], limit: int = 5) -> list[str]:
         """What is wrong with ``found`` (path -> size in bytes), in words; empty when it is the same set of files."""

@@ -1,4 +1,4 @@
-"""The tables of the record: datasets, replicas, operations, holds, workers, sightings and the audit.
+"""The tables of the record: datasets, replicas, operations, holds, workers, sightings, the outbox and the audit.
 
 Here: columns and keys, as SQLAlchemy models (the alembic migration in ``migrations`` creates the same). Not here: rules about
 states (``states``) and the writing of rows (``store``).
@@ -29,7 +29,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from als_assets.ledger.manifest import Manifest
-from als_assets.ledger.states import OperationKind, OperationState, ReplicaState
+from als_assets.ledger.states import OperationKind, OperationState, OutboxKind, ReplicaState
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -56,7 +56,7 @@ _INT64 = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {datetime: UtcTime(), dict[str, Any]: JSON, str: Text, int: _INT64}  # noqa: RUF012 - SQLAlchemy reads it so
+    type_annotation_map = {datetime: UtcTime(), dict[str, Any]: JSON(none_as_null=True), str: Text, int: _INT64}  # noqa: RUF012 - SQLAlchemy reads it so
 
 
 class Dataset(Base):
@@ -121,7 +121,7 @@ class Operation(Base):
 
     __tablename__ = "operations"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    key: Mapped[str] = mapped_column(String(400), index=True)
+    key: Mapped[str] = mapped_column(index=True)
     kind: Mapped[OperationKind] = mapped_column(_words(OperationKind))
     dataset_key: Mapped[str] = mapped_column(ForeignKey("datasets.key"), index=True)
     replica_id: Mapped[int | None] = mapped_column(ForeignKey("replicas.id"))
@@ -159,6 +159,11 @@ class Hold(Base):
     created_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
 
+    @property
+    def subject(self) -> str:
+        """What it keeps, for people and the audit."""
+        return f"dataset {self.dataset_key}" if self.dataset_key else f"proposal {self.proposal}"
+
 
 class Worker(Base):
     """A process that works on a run: the lease by which a dead one is told from a slow one."""
@@ -177,8 +182,8 @@ class Sighting(Base):
     """A file seen at acquisition that is not (yet) a dataset, and why."""
 
     __tablename__ = "sightings"
+    beamline: Mapped[str] = mapped_column(String(40), primary_key=True)
     path: Mapped[str] = mapped_column(primary_key=True)
-    beamline: Mapped[str] = mapped_column(String(40), index=True)
     size_bytes: Mapped[int]
     mtime_ns: Mapped[int]
     unchanged_since: Mapped[datetime]
@@ -187,8 +192,40 @@ class Sighting(Base):
     next_step: Mapped[str | None]
 
 
+class OutboxRow(Base):
+    """What SciCat shall hold: a record or a lifecycle that is due. Open until ``done_at``; one open row for each ``pid`` and ``kind``.
+
+    ``next_try_at`` is None once SciCat refused it: then a person must act. ``outcome`` is the receipt of the write.
+    """
+
+    __tablename__ = "outbox"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    pid: Mapped[str] = mapped_column(String(200))
+    dataset_key: Mapped[str] = mapped_column(ForeignKey("datasets.key"), index=True)
+    kind: Mapped[OutboxKind] = mapped_column(_words(OutboxKind))
+    variant: Mapped[str] = mapped_column(String(40), default="")
+    body: Mapped[dict[str, Any]]
+    outcome: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    enqueued_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    next_try_at: Mapped[datetime | None] = mapped_column(index=True)
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None]
+    done_at: Mapped[datetime | None] = mapped_column(index=True)
+    __table_args__ = (
+        Index(
+            "one_open_outbox_row_per_pid_and_kind",
+            "pid",
+            "kind",
+            unique=True,
+            sqlite_where=text("done_at IS NULL"),
+            postgresql_where=text("done_at IS NULL"),
+        ),
+    )
+
+
 class Audit(Base):
-    """Append-only: who did what to which thing, when and why."""
+    """Append-only: who did what to which thing, when and why. ``record`` holds the columns of a copy that the change set."""
 
     __tablename__ = "audit"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -200,3 +237,4 @@ class Audit(Base):
     after: Mapped[str | None]
     why: Mapped[str]
     evidence: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    record: Mapped[dict[str, Any] | None]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from als_assets.errors import HeldElsewhere, LeaseLost
+from als_assets.ledger import lookup
 from als_assets.ledger.audit import AuditTrail
 from als_assets.ledger.database import reading, writing
 from als_assets.ledger.models import Operation
@@ -29,10 +30,11 @@ class Operations:
 
     def begin(self, key: str, kind: OperationKind, dataset_key: str, request: dict[str, Any], replica_id: int | None = None) -> Operation:
         """The open operation with this key (whatever its request says), or a new INTENT with ``request``. Once this returns, the
-        intent is on disk."""
+        intent is on disk. Raises DatasetUnknown."""
         with writing(self._engine) as session:
             row = session.scalar(_open(key))
             if row is None:
+                lookup.dataset(session, dataset_key)
                 row = Operation(key=key, kind=kind, dataset_key=dataset_key, replica_id=replica_id, request=request)
                 row.attempt = 1 + (session.scalar(sa.select(sa.func.max(Operation.attempt)).filter_by(key=key)) or 0)
                 row.state, row.created_at, row.fence = S.INTENT, self._clock(), 0
@@ -53,7 +55,7 @@ class Operations:
         if holder not in (None, run_id) and not may_take_over(holder):
             raise HeldElsewhere(f"Run {holder} is working on this.", next_step="Wait for that run; this one follows it.", holder=holder)
         with writing(self._engine) as session:
-            row = session.get_one(Operation, operation_id)
+            row = lookup.numbered(session, Operation, operation_id)
             if row.holder != holder:  # somebody else was quicker between the look and the lock
                 raise HeldElsewhere(f"Run {row.holder} took this over.", next_step="Wait for that run.", holder=row.holder)
             if row.holder != run_id:
@@ -98,7 +100,7 @@ class Operations:
         return row
 
     def _mine(self, session: Session, operation: Operation) -> Operation:
-        row = session.get_one(Operation, operation.id)
+        row = lookup.numbered(session, Operation, operation.id)
         self._require(row, operation)
         return row
 
@@ -111,7 +113,7 @@ class Operations:
 
     def get(self, operation_id: int) -> Operation:
         with reading(self._engine) as session:
-            return session.get_one(Operation, operation_id)
+            return lookup.numbered(session, Operation, operation_id)
 
     def open_with(self, key: str) -> Operation | None:
         with reading(self._engine) as session:
@@ -126,6 +128,12 @@ class Operations:
     def open_ones(self) -> Sequence[Operation]:
         with reading(self._engine) as session:
             return session.scalars(sa.select(Operation).where(Operation.state.in_(OPEN_OPERATIONS)).order_by(Operation.id)).all()
+
+    def recent(self, kinds: Sequence[OperationKind], since: datetime) -> Sequence[Operation]:
+        """Operations of these kinds that are open or ended after a moment."""
+        with reading(self._engine) as session:
+            current = sa.or_(Operation.state.in_(OPEN_OPERATIONS), Operation.finished_at >= since)
+            return session.scalars(sa.select(Operation).where(Operation.kind.in_(kinds), current).order_by(Operation.id)).all()
 
     def last(self, key: str) -> Operation | None:
         """The newest operation with this key, open or closed."""

@@ -13,11 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from als_assets.errors import PruneBlocked
+from als_assets.errors import LedgerError, PruneBlocked
+from als_assets.ledger import lookup
 from als_assets.ledger.audit import AuditTrail
 from als_assets.ledger.database import reading, writing
 from als_assets.ledger.manifest import Manifest
 from als_assets.ledger.models import Replica
+from als_assets.ledger.rebuild import note_change
 from als_assets.ledger.states import ReplicaState, check_replica_move
 
 S = ReplicaState
@@ -31,15 +33,21 @@ class Replicas:
 
     def expect(self, dataset_key: str, product: str, location: str, path: str, variant: str = "") -> Replica:
         """The copy that must exist at this place: the row that is there, or a new one in state EXPECTED. One that was deleted
-        or lost is expected again."""
+        or lost is expected again. Raises DatasetUnknown, and LedgerError for a place that belongs to something else."""
         with writing(self._engine) as session:
             row = session.scalar(sa.select(Replica).filter_by(location=location, path=path))
+            if row is not None and (row.dataset_key, row.product, row.variant) != (dataset_key, product, variant):
+                raise LedgerError(
+                    f"The place {location}: {path} is on record for {row.name}; it cannot hold the {product} of {dataset_key} too.",
+                    next_step="Give one of the two another name. Nothing was copied or overwritten.",
+                )
             if row is None:
+                lookup.dataset(session, dataset_key)
                 row = Replica(dataset_key=dataset_key, product=product, variant=variant, location=location, path=path)
                 row.state, row.created_at, row.changed_at = S.EXPECTED, self._clock(), self._clock()
                 row.evidence = {}
                 session.add(row)
-                self._audit.add(session, row.name, dataset_key=dataset_key, after=S.EXPECTED, why="it shall exist")
+                note_change(self._audit, session, row, after=S.EXPECTED, why="it shall exist")
             elif row.state in (S.DELETED, S.LOST):
                 self._move(session, row, S.EXPECTED, why="it is wanted again")
         return row
@@ -56,8 +64,8 @@ class Replicas:
         """Change the state. Raises IllegalTransition, or PruneBlocked unless the copies ``while_verified`` still are: asked in the
         same transaction, so that of two deletions at once neither can take the other's proof."""
         with writing(self._engine) as session:
-            row = session.get_one(Replica, replica_id)
-            for other in (session.get_one(Replica, i) for i in while_verified):
+            row = lookup.numbered(session, Replica, replica_id)
+            for other in (lookup.numbered(session, Replica, i) for i in while_verified):
                 if other.state is not S.VERIFIED:
                     raise PruneBlocked(
                         f"The copy {other.name} is {other.state} and proves nothing any more; nothing was deleted.",
@@ -70,12 +78,17 @@ class Replicas:
     def verified(self, replica_id: int, manifest: Manifest, *, why: str, evidence: dict[str, Any], sha256: str | None = None) -> Replica:
         """The proof succeeded: store manifest, sum and evidence, and the time. Repeating it renews the proof."""
         with writing(self._engine) as session:
-            row = session.get_one(Replica, replica_id)
-            if row.state is not S.VERIFIED:
-                self._move(session, row, S.VERIFIED, why=why, evidence=evidence)
+            row = lookup.numbered(session, Replica, replica_id)
+            before = row.state
+            if before is S.DELETING:  # a proof that was still going on when the copy was claimed must not take the claim back
+                raise PruneBlocked(f"The copy {row.name} is being deleted.", next_step="Nothing to do: it does not count any more.")
+            if before is not S.VERIFIED:
+                check_replica_move(row.name, before, S.VERIFIED)
+                row.state, row.changed_at, row.prune_announced_at = S.VERIFIED, self._clock(), None
             row.packed_manifest, row.size_bytes, row.files = manifest.pack(), manifest.size_bytes, manifest.files
             row.sha256 = sha256 or row.sha256
             row.verified_at, row.evidence = self._clock(), evidence
+            note_change(self._audit, session, row, before=before, after=S.VERIFIED, why=why, evidence=evidence)
         return row
 
     def _move(self, session: Session, row: Replica, state: ReplicaState, *, why: str, evidence: dict[str, Any] | None = None) -> None:
@@ -84,18 +97,18 @@ class Replicas:
         row.prune_announced_at = None
         if state is not S.VERIFIED and evidence is not None:
             row.evidence = evidence
-        self._audit.add(session, row.name, dataset_key=row.dataset_key, before=before, after=state, why=why, evidence=evidence)
+        note_change(self._audit, session, row, before=before, after=state, why=why, evidence=evidence)
 
     def announce_pruning(self, replica_id: int, why: str) -> None:
         """First phase of a deletion: from now on everybody can see that the copy will go, and hold it."""
         with writing(self._engine) as session:
-            row = session.get_one(Replica, replica_id)
+            row = lookup.numbered(session, Replica, replica_id)
             row.prune_announced_at = self._clock()
-            self._audit.add(session, row.name, dataset_key=row.dataset_key, after="pruning announced", why=why)
+            note_change(self._audit, session, row, after="pruning announced", why=why)
 
     def get(self, replica_id: int) -> Replica:
         with reading(self._engine) as session:
-            return session.get_one(Replica, replica_id)
+            return lookup.numbered(session, Replica, replica_id)
 
     def at(self, location: str, path: str) -> Replica | None:
         with reading(self._engine) as session:

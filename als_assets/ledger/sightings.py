@@ -24,7 +24,7 @@ class Sightings:
         when a clock that was set back makes it lie in the future."""
         now = self._clock()
         with writing(self._engine) as session:
-            row = session.get(Sighting, path)
+            row = session.get(Sighting, (beamline, path))
             if row is None:
                 row = Sighting(path=path, beamline=beamline, problem=None, next_step=None)
                 row.size_bytes, row.mtime_ns, row.unchanged_since = size_bytes, mtime_ns, now
@@ -35,15 +35,15 @@ class Sightings:
             row.seen_at = now
         return row
 
-    def refuse(self, path: str, problem: str, next_step: str) -> None:
+    def refuse(self, beamline: str, path: str, problem: str, next_step: str) -> None:
         """Remember why the file is not a dataset."""
         with writing(self._engine) as session:
-            session.execute(sa.update(Sighting).filter_by(path=path).values(problem=problem, next_step=next_step))
+            session.execute(sa.update(Sighting).filter_by(beamline=beamline, path=path).values(problem=problem, next_step=next_step))
 
-    def forget(self, path: str) -> None:
+    def forget(self, beamline: str, path: str) -> None:
         """The file was admitted (or is gone)."""
         with writing(self._engine) as session:
-            session.execute(sa.delete(Sighting).filter_by(path=path))
+            session.execute(sa.delete(Sighting).filter_by(beamline=beamline, path=path))
 
     def list(self, beamline: str | None = None) -> Sequence[Sighting]:
         with reading(self._engine) as session:

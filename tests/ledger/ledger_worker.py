@@ -1,4 +1,4 @@
-"""One of several processes at one record: ``ledger_worker.py STATE_DIR COMMAND ARGUMENTS``.
+"""One of several processes at one record: ``ledger_worker.py ADDRESS COMMAND ARGUMENTS``.
 
 Here: what the tests of many processes and of killed processes run outside of pytest. Not here: any judgement.
 """
@@ -9,26 +9,29 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 from ledger_kit import always, never, new_scan
 
 from als_assets.errors import HeldElsewhere
 from als_assets.ledger import Ledger, OperationKind, OperationState, ReplicaState
 
+EVERY = 10
 
-def work(ledger: Ledger, name: str, rounds: int) -> None:
+
+def work(ledger: Ledger, name: str, scans: int, rounds: int) -> None:
     """Admit the same scans as everybody, each beginning with another one; then operations of its own, and the same shared ones as
-    everybody: who takes one carries it to its end."""
-    for i in range(rounds):
-        key = f"scan{(i + int(name)) % rounds}"
+    everybody: who takes one carries it to its end. Of ``EVERY`` rounds the first goes that far, the others leave intents."""
+    for i in range(scans):
+        key = f"scan{(i + int(name)) % scans}"
         assert ledger.datasets.admit(new_scan(key)).key == key
     ledger.datasets.admit(new_scan("sand"))
     for i in range(rounds):
         own = ledger.operations.begin(f"own:{name}:{i}", OperationKind.JOB, "sand", {"n": i})
+        shared = ledger.operations.begin(f"shared:{i}", OperationKind.TRANSFER, "sand", {"by": name})
+        if i % EVERY:
+            continue
         own = ledger.operations.submitted(ledger.operations.take(own.id, name, never), job=i)
         ledger.operations.finish(own, OperationState.SUCCEEDED, why="done", outcome={"n": i})
-        shared = ledger.operations.begin(f"shared:{i}", OperationKind.TRANSFER, "sand", {"by": name})
         try:
             mine = ledger.operations.take(shared.id, name, never)
         except HeldElsewhere:
@@ -66,7 +69,7 @@ def register(ledger: Ledger, name: str, _number: int) -> None:
 
 
 if __name__ == "__main__":
-    opened = Ledger.at(Path(sys.argv[1]))
+    opened = Ledger.open(sys.argv[1])
     commands = {"work": work, "prune": prune, "die": die, "register": register}
-    commands[sys.argv[2]](opened, sys.argv[3], int(sys.argv[4]))
+    commands[sys.argv[2]](opened, sys.argv[3], *map(int, sys.argv[4:]))
     opened.close()

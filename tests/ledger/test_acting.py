@@ -43,7 +43,7 @@ class TestOrder:
         closed = scene.carry_out(act)
         assert act.sent == ["submit of far held by run1 in intent", "poll of t1", "poll of t1"]
         assert (closed.state, closed.outcome, closed.handle["task_id"]) == (S.SUCCEEDED, {"files": 1}, "t1")
-        assert [row.after for row in reversed(scene.ledger.audit.of("sand"))][1:] == [S.INTENT, S.SUBMITTED, S.SUCCEEDED]
+        assert [row.after for row in reversed(scene.ledger.audit.of("sand"))][2:] == [S.INTENT, S.SUBMITTED, S.SUCCEEDED]
         assert scene.ledger.audit.of("sand")[0].why == "copied and compared"
 
     def test_progress_is_told_once_for_each_sentence_and_kept(self, scene: Scene) -> None:

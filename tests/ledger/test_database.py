@@ -5,6 +5,8 @@ Here: alembic against the models, and the settings of SQLite. Not here: many pro
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from ledger_kit import new_scan
+from ledger_kit import Clock, address, fresh_ledger, new_scan
 
-from als_assets.errors import DatasetUnknown
-from als_assets.ledger import Ledger, Replica
+from als_assets.errors import ConfigError, DatasetUnknown, LedgerError
+from als_assets.facility import load_facility
+from als_assets.facility.secrets import SecretRef
+from als_assets.ledger import Ledger, OperationKind, Replica, ReplicaState
 from als_assets.ledger.database import BUSY_TIMEOUT_S, make_engine, migrate, reading, sqlite_url, writing
 from als_assets.ledger.models import Base, UtcTime
 
@@ -29,6 +33,8 @@ def test_migrations_make_what_the_models_say(ledger: Ledger) -> None:
 
 def test_migrations_make_the_same_tables_as_the_models_do(ledger: Ledger, tmp_path: Path) -> None:
     """Also what the comparison above cannot see: partial indexes and constraints."""
+    if ledger.engine.dialect.name == "postgresql":
+        pytest.skip("one server has room for one record; the comparison above sees everything but partial indexes")
     direct = make_engine(sqlite_url(tmp_path / "direct.sqlite"))
     Base.metadata.create_all(direct)
 
@@ -54,15 +60,14 @@ def _words(index: Any) -> list[str]:
     return [f"{name}: {value}" for name, value in index["dialect_options"].items()]
 
 
-def test_migrating_again_keeps_the_record(ledger: Ledger, tmp_path: Path) -> None:
+def test_migrating_again_keeps_the_record(ledger: Ledger, reopen: Callable[[], Ledger]) -> None:
     ledger.datasets.admit(new_scan())
     migrate(ledger.engine)
-    again = Ledger.at(tmp_path / "state")
-    assert again.datasets.get("sand").key == "sand"
-    again.close()
+    assert reopen().datasets.get("sand").key == "sand"
 
 
-def test_sqlite_is_set_up_for_many_processes(ledger: Ledger) -> None:
+def test_sqlite_is_set_up_for_many_processes(tmp_path: Path, clock: Clock) -> None:
+    ledger = fresh_ledger(tmp_path / "state", clock)
     with ledger.engine.connect() as connection:
         found = {
             name: connection.scalar(sa.text(f"PRAGMA {name}")) for name in ("journal_mode", "busy_timeout", "foreign_keys", "synchronous")
@@ -71,10 +76,55 @@ def test_sqlite_is_set_up_for_many_processes(ledger: Ledger) -> None:
 
 
 def test_a_copy_of_an_unknown_scan_is_refused_by_the_database(ledger: Ledger) -> None:
-    with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"):
-        ledger.replicas.expect("unheard-of", "raw", "spot", "a.h5")
-    with pytest.raises(DatasetUnknown):
-        ledger.datasets.get("unheard-of")
+    with pytest.raises(sa.exc.IntegrityError, match=r"(?i)foreign key"), writing(ledger.engine) as session:
+        replica = Replica(dataset_key="unheard-of", product="raw", location="spot", path="a.h5", state=ReplicaState.EXPECTED)
+        replica.created_at = replica.changed_at = ledger.clock()
+        session.add(replica)
+        session.flush()
+
+
+def test_what_is_not_on_record_is_named(ledger: Ledger) -> None:
+    for ask in (
+        lambda: ledger.datasets.get("unheard-of"),
+        lambda: ledger.replicas.expect("unheard-of", "raw", "spot", "a.h5"),
+        lambda: ledger.operations.begin("job:x", OperationKind.JOB, "unheard-of", {}),
+    ):
+        with pytest.raises(DatasetUnknown, match="No scan with the key 'unheard-of' is known"):
+            ask()
+    with pytest.raises(LedgerError, match="no replica with the number 9"):
+        ledger.replicas.get(9)
+    with pytest.raises(LedgerError, match="no operation with the number 9"):
+        ledger.operations.get(9)
+
+
+@pytest.mark.parametrize("address", ["", "data base", "mysql://als:hunter22@db/als"])
+def test_an_address_that_is_none_is_refused_without_being_repeated(address: str) -> None:
+    with pytest.raises(ConfigError, match="database cannot be used") as caught:
+        Ledger.open(address)
+    assert "hunter22" not in str(caught.value) + caught.value.next_step
+
+
+def test_a_missing_driver_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(ConfigError, match=r"psycopg2 is not installed \(pip install 'als-assets\[postgres\]'\)"):
+        Ledger.open("postgresql://db/als")
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="does not answer") as caught:
+        Ledger.open(f"postgresql://als:hunter22@/als?host={tmp_path}")
+    assert "hunter22" not in str(caught.value) + caught.value.next_step and "Start the database" in caught.value.next_step
+
+
+def test_a_facility_names_its_database_by_a_secret(ledger: Ledger, reopen: Callable[[], Ledger], tmp_path: Path) -> None:
+    ledger.datasets.admit(new_scan())
+    secret = tmp_path / "address"
+    secret.touch(mode=0o600)
+    secret.write_text(address(ledger))
+    facility = load_facility(Path("facility/als.yaml")).model_copy(update={"ledger_url": SecretRef(file=secret)})
+    found = Ledger.of(facility)
+    assert found.datasets.get("sand").size_bytes == 5
+    found.close()
 
 
 def test_a_failed_write_leaves_nothing(ledger: Ledger) -> None:

@@ -19,7 +19,8 @@ def test_admission_records_the_scan_with_its_first_copy(ledger: Ledger, sand: Da
     (first,) = ledger.replicas.of("sand")
     assert (first.location, first.path, first.state, first.size_bytes) == ("spot", "dla-00847_doe/sand.h5", ReplicaState.VERIFIED, 5)
     assert "complete when it was admitted" in first.evidence["how"] and first.verified_at == clock()
-    (audit,) = ledger.audit.of("sand")
+    copied, audit = ledger.audit.of("sand")
+    assert (copied.subject, copied.after) == ("raw of sand at spot", "verified")
     assert audit.after == "admitted" and "dla-00847_doe/sand.h5" in audit.why and "export control" in audit.why
 
 
@@ -27,7 +28,7 @@ def test_admission_happens_once(ledger: Ledger, sand: Dataset, clock: Clock) -> 
     clock.turn(hours=1)
     again = ledger.datasets.admit(new_scan(key="another-key", file_name="sand.h5", size_bytes=99))
     assert (again.key, again.size_bytes, again.admitted_at) == ("sand", 5, sand.admitted_at)
-    assert len(ledger.audit.of("sand")) == 1 and ledger.datasets.find("another-key") is None
+    assert len(ledger.audit.of("sand")) == 2 and ledger.datasets.find("another-key") is None
 
 
 def test_a_key_is_never_given_to_a_second_file(ledger: Ledger, sand: Dataset) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from ledger_kit import Clock, new_scan
 
+from als_assets.errors import DatasetUnknown, LedgerError
 from als_assets.ledger import Dataset, Ledger
 
 
@@ -54,3 +55,35 @@ def test_a_release_ends_one_hold_of_two(ledger: Ledger, sand: Dataset) -> None:
 def test_a_hold_names_one_thing(ledger: Ledger, sand: Dataset, both: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="either a dataset or a proposal"):
         ledger.holds.place(who="ada", reason="x", **both)
+
+
+def test_a_hold_is_extended_and_the_audit_says_from_when_to_when(ledger: Ledger, sand: Dataset, clock: Clock) -> None:
+    hold = ledger.holds.place(who="ada", reason="paper", dataset_key="sand", until=clock() + timedelta(days=2))
+    ledger.holds.extend(hold.id, clock() + timedelta(days=30), who="bob", reason="second review")
+    clock.turn(days=29)
+    assert ledger.holds.on(sand) is not None
+    row = ledger.audit.of("sand")[0]
+    assert (row.who, row.before, row.after, row.why) == ("bob", "held until 2026-03-04", "held until 2026-04-01", "second review")
+    ledger.holds.extend(hold.id, None, who="bob", reason="for good")
+    clock.turn(days=9000)
+    assert [h.id for h in ledger.holds.in_force()] == [hold.id]
+
+
+def test_a_hold_that_would_hold_nothing_is_refused(ledger: Ledger, sand: Dataset, clock: Clock) -> None:
+    with pytest.raises(LedgerError, match="would hold nothing"):
+        ledger.holds.place(who="ada", reason="paper", dataset_key="sand", until=clock())
+    hold = ledger.holds.place(who="ada", reason="paper", dataset_key="sand")
+    with pytest.raises(LedgerError, match="would hold nothing"):
+        ledger.holds.extend(hold.id, clock() - timedelta(days=1), who="ada", reason="slip")
+    assert ledger.holds.in_force()[0].until is None
+    ledger.holds.release(hold.id, who="ada", reason="published")
+    with pytest.raises(LedgerError, match="was released on 2026-03-02"):
+        ledger.holds.extend(hold.id, None, who="ada", reason="slip")
+    assert not ledger.holds.in_force()
+
+
+def test_a_hold_on_what_is_not_known_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(DatasetUnknown, match="'sannd'"):
+        ledger.holds.place(who="ada", reason="paper", dataset_key="sannd")
+    with pytest.raises(LedgerError, match="no hold with the number 7"):
+        ledger.holds.release(7, who="ada", reason="paper")

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from als_assets.ledger import Entry, Manifest
 
 paths = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+times = st.none() | st.integers(0, 2**40)
 sums = st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex)
-manifests = st.lists(st.builds(Entry, paths, st.integers(0, 2**62), sums), max_size=20, unique_by=lambda e: e.path).map(Manifest.of)
+manifests = st.lists(st.builds(Entry, paths, st.integers(0, 2**62), sums, times), max_size=20, unique_by=lambda e: e.path).map(Manifest.of)
 
 
 @given(manifests)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ledger_kit import Clock, new_scan
 
-from als_assets.errors import PruneBlocked
+from als_assets.errors import LedgerError, PruneBlocked
 from als_assets.ledger import Dataset, Entry, Ledger, Manifest, Replica, ReplicaState
 
 S = ReplicaState
@@ -55,7 +55,8 @@ def test_repeating_a_proof_renews_its_time_and_keeps_a_known_sum(ledger: Ledger,
     clock.turn(days=3)
     again = prove(ledger, copy)
     assert again.verified_at == clock() and again.sha256 == SUM
-    assert len(ledger.audit.of("sand")) == rows
+    renewed = ledger.audit.of("sand")[0]
+    assert len(ledger.audit.of("sand")) == rows + 1 and (renewed.before, renewed.after) == (S.VERIFIED, S.VERIFIED)
 
 
 def test_evidence_of_the_last_state_is_kept(ledger: Ledger, copy: Replica) -> None:
@@ -106,3 +107,11 @@ def test_finding(ledger: Ledger, copy: Replica, clock: Clock) -> None:
     at = ledger.replicas.at("far_scratch", "recsand")
     assert at is not None and at.id == made.id and ledger.replicas.at("far_scratch", "absent") is None
     assert made.name == "recon_tiff of sand at far_scratch"
+
+
+def test_a_place_never_holds_two_things(ledger: Ledger, sand: Dataset, copy: Replica) -> None:
+    ledger.datasets.admit(new_scan("clay"))
+    for dataset, product, variant in (("clay", "raw", ""), ("sand", "recon_tiff", ""), ("sand", "raw", "a1b2c3d4")):
+        with pytest.raises(LedgerError, match="is on record for raw of sand at far_raw"):
+            ledger.replicas.expect(dataset, product, "far_raw", copy.path, variant)
+    assert ledger.replicas.get(copy.id).state is S.EXPECTED

@@ -5,7 +5,7 @@ Here: the memory. Not here: the walk over the folder (``intake``).
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 from ledger_kit import Clock
 
@@ -25,7 +25,7 @@ def test_a_change_of_size_or_time_starts_anew_and_clears_the_problem(ledger: Led
         clock.turn(seconds=5)
         seen = ledger.sightings.see("bl832", "f/a.h5", size, mtime)
         assert seen.unchanged_since == clock() and seen.problem is None
-        ledger.sightings.refuse("f/a.h5", "it is empty", "repeat the scan")
+        ledger.sightings.refuse("bl832", "f/a.h5", "it is empty", "repeat the scan")
     (row,) = ledger.sightings.list("bl832")
     assert (row.problem, row.next_step, row.size_bytes, row.mtime_ns) == ("it is empty", "repeat the scan", 11, 2)
 
@@ -40,18 +40,16 @@ def test_a_clock_that_was_set_back_starts_anew(ledger: Ledger, clock: Clock) -> 
 
 def test_it_is_forgotten_when_admitted(ledger: Ledger) -> None:
     ledger.sightings.see("bl832", "f/a.h5", 10, 1)
-    ledger.sightings.see("bl733", "f/b.h5", 10, 1)
-    ledger.sightings.forget("f/a.h5")
-    ledger.sightings.forget("f/never-seen.h5")
-    assert [row.path for row in ledger.sightings.list()] == ["f/b.h5"] and not ledger.sightings.list("bl832")
+    ledger.sightings.see("bl733", "f/a.h5", 20, 1)
+    ledger.sightings.forget("bl832", "f/a.h5")
+    ledger.sightings.forget("bl832", "f/never-seen.h5")
+    assert [(row.beamline, row.size_bytes) for row in ledger.sightings.list()] == [("bl733", 20)] and not ledger.sightings.list("bl832")
 
 
-def test_the_memory_survives_a_restart(ledger: Ledger, tmp_path: Path, clock: Clock) -> None:
+def test_the_memory_survives_a_restart(ledger: Ledger, reopen: Callable[[], Ledger], clock: Clock) -> None:
     began = clock()
     ledger.sightings.see("bl832", "f/a.h5", 2**40, 2**62)
     ledger.close()
-    again = Ledger.at(tmp_path / "state", clock=clock)
     clock.turn(seconds=9)
-    seen = again.sightings.see("bl832", "f/a.h5", 2**40, 2**62)
+    seen = reopen().sightings.see("bl832", "f/a.h5", 2**40, 2**62)
     assert seen.unchanged_since == began
-    again.close()
