@@ -6,6 +6,7 @@ here: reading the scan and correcting it, see ``chain.py``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,8 @@ Array = NDArray[np.float64]
 Confidence = Literal["given", "high", "medium", "low"]
 
 _CONTRAST = 1e-4  # of line integrals; less than any detector can tell from nothing
+_SAME = 0.75  # pixels
+_PREFERRED = ("pc", "vo", "overlap", "image")
 _GIVE = "Look at centers.jpg of the preview and give the centre as a number with --center."
 
 
@@ -66,7 +69,7 @@ def phase_correlation(first: Images, turned: Images) -> float:
     coarse = int(np.argmax(np.fft.irfft(cross, length)))
     near = (coarse - length if coarse > columns else coarse) + np.linspace(-1.5, 1.5, 301)
     height = np.asarray((cross[None] * np.exp(2j * np.pi * frequency[None] * near[:, None])).real.sum(1), np.float64)
-    return float(columns - 1 + _peak(near, height)) / 2
+    return float(columns - 1 + peak(near, height)) / 2
 
 
 def vo(sinogram: Images, theta_deg: Array) -> float:
@@ -75,9 +78,7 @@ def vo(sinogram: Images, theta_deg: Array) -> float:
     A sinogram and its mirror image, joined to a full turn, leave part of their Fourier plane empty only if mirrored about the
     right column. Source: Vo et al., Opt. Express 22 (2014) 19078. Raises CenterNotFound (less than half a turn, no contrast).
     """
-    half, columns = _half_turn(sinogram, theta_deg), sinogram.shape[1]
-    if np.ptp(half) < _CONTRAST:
-        raise CenterNotFound("The sinogram is empty: no centre can be found in it.", next_step=_GIVE)
+    half, columns = half_turn(sinogram, theta_deg)[0], sinogram.shape[1]
     bin_by = max(1, columns // 320)
     usable = columns // bin_by * bin_by
     binned = half[:, :usable].reshape(half.shape[0], -1, bin_by).mean(2)
@@ -87,20 +88,53 @@ def vo(sinogram: Images, theta_deg: Array) -> float:
     plane = _Plane(half)
     for reach, step in ((2.0 * bin_by, 0.5), (1.0, 0.1)):
         trials = np.arange(coarse - reach, coarse + reach + step / 2, step)
-        coarse = _peak(trials, -plane.power(trials))
+        coarse = peak(trials, -plane.power(trials))
     return float(coarse)
 
 
-def judge(estimates: dict[str, float], wanted: str) -> Center:
-    """Chooses among the estimates: the wanted method, or for ``auto`` phase correlation before vo; agreement is confidence.
+def overlap(pairs: Sequence[tuple[Images, Images]]) -> float:
+    """Centre from pairs of projections (rows, columns) half a turn apart, also where the axis is near an edge of the view.
 
+    For each possible axis, the columns that both see are compared by their normalised correlation, after differentiation; the small
+    window at the edge counts like a large one. Source: Vo et al., Opt. Express 29 (2021) 17849, section 3.1. Raises CenterNotFound.
+    """
+    columns = pairs[0][0].shape[1]
+    product, energies = np.zeros(2 * columns - 1), np.ones(2 * columns - 1) * 1e-30
+    length = 2 * columns
+    for first, turned in pairs:
+        a, b = (np.gradient(np.asarray(image, np.float64), axis=1) for image in (first, turned))
+        spectrum = (np.fft.rfft(a, length, axis=1) * np.fft.rfft(b, length, axis=1)).sum(0)
+        product -= np.fft.irfft(spectrum, length)[:-1]  # mirroring changes the sign of a slope
+        power = [np.fft.rfft((image**2).sum(0), length) for image in (a, b)]
+        whole = np.fft.rfft(np.ones(columns), length)
+        seen = [np.maximum(np.fft.irfft(part * whole, length)[:-1], 0) for part in power]
+        energies += np.sqrt(seen[0] * seen[1])
+    if energies.max() < _CONTRAST**2:
+        raise CenterNotFound("The projections are empty: nothing to compare.", next_step=_GIVE)
+    height = product / np.maximum(energies, 1e-3 * energies.max())
+    least = max(columns // 20, 8)  # columns that must be seen twice
+    inside = slice(2 * least, 2 * columns - 1 - 2 * least)
+    return peak(np.arange(2 * columns - 1)[inside] / 2, height[inside])
+
+
+def judge(estimates: dict[str, float], wanted: str) -> Center:
+    """Chooses among the estimates: the wanted method, or for ``auto`` the first that another one supports; agreement is confidence.
+
+    High: another method gives the same within 0.75 pixels; medium: within 2; low: none does, or there is no other.
     Raises CenterNotFound when there is no estimate.
     """
     if not estimates:
         raise CenterNotFound("No method could find the centre of rotation.", next_step=_GIVE)
-    method = next(name for name in (wanted, "pc", "vo") if name in estimates)
-    spread = max(estimates.values()) - min(estimates.values()) if len(estimates) > 1 else None
-    confidence: Confidence = "low" if spread is None or spread > 2 else "medium" if spread > 0.75 else "high"
+    near = {
+        name: min((abs(value - estimates[other]) for other in estimates if other != name), default=np.inf)
+        for name, value in estimates.items()
+    }
+    ranked = [name for name in (wanted, *_PREFERRED) if name in estimates]
+    supported = [name for name in ranked if near[name] <= _SAME]
+    # alone among all, overlap is the one that stands an axis far from the middle, and it is there for a full turn only
+    alone = ["overlap", *ranked] if "overlap" in estimates else ranked
+    method = wanted if wanted in estimates else (supported or alone)[0]
+    confidence: Confidence = "high" if near[method] <= _SAME else "medium" if near[method] <= 2 else "low"
     return Center(estimates[method], method, estimates, confidence)
 
 
@@ -112,7 +146,7 @@ def _taper(columns: int) -> Array:
     return window
 
 
-def _peak(places: Array, heights: Array) -> float:
+def peak(places: Array, heights: Array) -> float:
     """Top of the parabola through the highest of equally spaced points and its neighbours."""
     top = int(np.argmax(heights))
     if top in (0, heights.size - 1):
@@ -122,12 +156,17 @@ def _peak(places: Array, heights: Array) -> float:
     return float(places[top] + (0.5 * (left - right) / bend if bend else 0.0) * (places[1] - places[0]))
 
 
-def _half_turn(sinogram: Images, theta_deg: Array) -> Array:
+def half_turn(sinogram: Images, theta_deg: Array) -> tuple[Array, Array]:
+    """The part of a sinogram within half a turn, and its angles. Raises CenterNotFound (less than that, no contrast)."""
     turned = np.abs(theta_deg - theta_deg[0])
     step = float(np.median(np.abs(np.diff(theta_deg)))) if theta_deg.size > 1 else 360.0
     if turned.max() < 180 - 1.5 * step:
         raise CenterNotFound(f"The scan covers {turned.max():.1f} degrees, less than half a turn.", next_step=_GIVE)
-    return np.asarray(sinogram[turned < 180 - step / 2], np.float64)
+    kept = turned < 180 - step / 2
+    half = np.asarray(sinogram[kept], np.float64)
+    if np.ptp(half) < _CONTRAST:
+        raise CenterNotFound("The sinogram is empty: no centre can be found in it.", next_step=_GIVE)
+    return half, theta_deg[kept]
 
 
 def _levelled(image: Array) -> tuple[Array, int]:

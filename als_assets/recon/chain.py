@@ -6,6 +6,7 @@ threads and progress, see ``reconstruct.py``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,14 @@ from als_assets.recon import center as centers
 from als_assets.recon.engine import Engine, Geometry, Plan
 from als_assets.recon.errors import CenterNotFound, MissingField, ZeroFlats
 from als_assets.recon.parameters import Parameters
-from als_assets.recon.rings import FourierWavelet, Smoothing, Sorting, StripeFilter
-from als_assets.recon.scan import Scan
+from als_assets.recon.projections import Source
+from als_assets.recon.rings import AllStripes, FourierWavelet, Smoothing, Sorting, StripeFilter, Titarenko, bridge
+from als_assets.recon.sharpness import sharpest
+from als_assets.recon.stitching import Stitch
 
 Images = NDArray[np.float32]
+
+TOMOPY_SCALE = 1.16  # what gridrec of TomoPy yields over the true value on average; from 1.05 to 1.29, with the filling of the view
 
 
 class Corrector:
@@ -27,7 +32,7 @@ class Corrector:
     Raises ZeroFlats (at making) when most pixels see no light in the flat fields.
     """
 
-    def __init__(self, scan: Scan, floor: float) -> None:
+    def __init__(self, scan: Source, floor: float) -> None:
         flat, dark = scan.fields()
         light = flat - dark
         self._dead = ~(light > 0)
@@ -40,6 +45,11 @@ class Corrector:
         self._offset = np.where(self._dead, 1, -dark * self._gain).astype(np.float32)
         self._floor = np.float32(floor)
 
+    @property
+    def dead_rows(self) -> list[int]:
+        """Detector rows without any light: their slices will be zero."""
+        return [int(row) for row in np.flatnonzero(self._dead.all(1))]
+
     def sinograms(self, raw: NDArray[Any], start: int, out: Images | None = None) -> Images:
         """(angles, rows, columns) raw pixels from detector row ``start`` on -> (rows, angles, columns) line integrals,
         in ``out`` if given."""
@@ -51,24 +61,11 @@ class Corrector:
         here = slice(start, start + rows)
         kernels.absorb(raw, self._gain[here], self._offset[here], self._floor, out)
         for row in np.flatnonzero(self._dead[here].any(1)):
-            _bridge(out[row], self._dead[start + row])
+            bridge(out[row], self._dead[start + row])
         return out
 
 
-def _bridge(sinogram: Images, dead: NDArray[np.bool_]) -> None:
-    """Fills dead columns linearly from the nearest good ones, in place; a row without any good column becomes zero."""
-    good = np.flatnonzero(~dead)
-    if good.size == 0:
-        sinogram[:] = 0
-        return
-    for column in np.flatnonzero(dead):
-        right = int(np.searchsorted(good, column))
-        near = good[max(right - 1, 0)], good[min(right, good.size - 1)]
-        share = (column - near[0]) / (near[1] - near[0]) if near[1] > near[0] else 0.0
-        sinogram[:, column] = (1 - share) * sinogram[:, near[0]] + share * sinogram[:, near[1]]
-
-
-def pixel_size_mm(scan: Scan, parameters: Parameters) -> float:
+def pixel_size_mm(scan: Source, parameters: Parameters) -> float:
     """The pixel size, from the parameters or the scan. Raises MissingField when neither has it."""
     size = parameters.pixel_size_mm or scan.pixel_size_mm
     if size is None:
@@ -79,21 +76,27 @@ def pixel_size_mm(scan: Scan, parameters: Parameters) -> float:
     return size
 
 
-def find_center(scan: Scan, corrector: Corrector, wanted: float | str) -> centers.Center:
-    """The centre of rotation as ``wanted``: a number, one method, or ``auto``. Raises CenterNotFound."""
+def find_center(scan: Source, corrector: Corrector, wanted: float | str) -> centers.Center:
+    """The centre of rotation as ``wanted``: a number, one method, or ``auto``. Raises CenterNotFound.
+
+    ``auto`` compares phase correlation and vo, for a full turn also overlap, and asks the image only where these do not agree.
+    """
     if not isinstance(wanted, str):
         return centers.Center(float(wanted), "given", {}, "given")
     estimates: dict[str, float] = {}
-    for name, method in (("pc", _by_projections), ("vo", _by_sinogram)):
-        try:
-            estimates[name] = method(scan, corrector)
-        except CenterNotFound:
-            if wanted == name:
-                raise
+    full_turn = bool(np.ptp(scan.theta_deg) > 355)
+    for name, method in _METHODS.items():
+        settled = bool(estimates) and centers.judge(estimates, wanted).confidence == "high"
+        if name == wanted or name in ("pc", "vo") or (wanted == "auto" and (full_turn if name == "overlap" else not settled)):
+            try:
+                estimates[name] = method(scan, corrector)
+            except CenterNotFound:
+                if wanted == name:
+                    raise
     return centers.judge(estimates, wanted)
 
 
-def _by_projections(scan: Scan, corrector: Corrector) -> float:
+def _by_projections(scan: Source, corrector: Corrector) -> float:
     index, beyond = centers.opposite(scan.theta_deg)
     turned = _projection(scan, corrector, index)
     value = centers.phase_correlation(_projection(scan, corrector, 0), turned)
@@ -105,17 +108,32 @@ def _by_projections(scan: Scan, corrector: Corrector) -> float:
     return value
 
 
-def _projection(scan: Scan, corrector: Corrector, index: int) -> Images:
+def _projection(scan: Source, corrector: Corrector, index: int) -> Images:
     return corrector.sinograms(scan.projections(index, index + 1), 0)[:, 0, :]
 
 
-def _by_sinogram(scan: Scan, corrector: Corrector) -> float:
+def _by_overlap(scan: Source, corrector: Corrector) -> float:
+    """Of up to four pairs, because one may show nothing of the sample at the edges."""
+    index, _ = centers.opposite(scan.theta_deg)
+    starts = np.unique(np.linspace(0, scan.shape.angles - 1 - index, 4).astype(int))
+    return centers.overlap([(_projection(scan, corrector, int(i)), _projection(scan, corrector, int(i) + index)) for i in starts])
+
+
+def _by_sinogram(scan: Source, corrector: Corrector) -> float:
+    return _over_rows(scan, corrector, centers.vo)
+
+
+def _by_image(scan: Source, corrector: Corrector) -> float:
+    return _over_rows(scan, corrector, sharpest)
+
+
+def _over_rows(scan: Source, corrector: Corrector, method: Callable[[Images, NDArray[np.float64]], float]) -> float:
     """Median over up to three rows, because single rows may hold nothing of the sample."""
     rows = sorted({(scan.shape.rows * share) // 4 for share in (1, 2, 3)})
     found, refusal = [], None
     for row in rows:
         try:
-            found.append(centers.vo(corrector.sinograms(scan.rows(row, row + 1), row)[0], scan.theta_deg))
+            found.append(method(corrector.sinograms(scan.rows(row, row + 1), row)[0], scan.theta_deg))
         except CenterNotFound as error:
             refusal = error
     if refusal is not None and not found:
@@ -123,40 +141,83 @@ def _by_sinogram(scan: Scan, corrector: Corrector) -> float:
     return float(np.median(found))
 
 
-class Chain:
-    """Everything prepared for one scan and one set of parameters; shared by threads, each with its own ``worker()``."""
+_METHODS: dict[str, Callable[[Source, Corrector], float]] = {
+    "pc": _by_projections,
+    "vo": _by_sinogram,
+    "overlap": _by_overlap,
+    "image": _by_image,
+}
 
-    def __init__(self, scan: Scan, parameters: Parameters, corrector: Corrector, center: float, engine: Engine) -> None:
+
+class Chain:
+    """Everything prepared for one scan and one set of parameters; shared by threads, each with its own ``worker()``.
+
+    ``width`` of the slices in pixels. Raises BadParameters (stitching without a full turn).
+    """
+
+    def __init__(self, scan: Source, parameters: Parameters, corrector: Corrector, center: float, engine: Engine) -> None:
+        shape = geometry(scan, parameters, center)
+        self._steps = Steps(scan, parameters, center)
+        if self._steps.stitch is not None:
+            shape = self._steps.stitch.widened(shape, parameters.mask_ratio)
         self._scan, self._corrector = scan, corrector
-        self.plan: Plan = engine.plan(geometry(scan, parameters, center))
-        self._rings = ring_filter(parameters, scan.shape.angles)
+        self.width = shape.width
+        self.plan: Plan = engine.plan(shape)
+
+    def announce(self, start: int, stop: int) -> None:
+        """These rows will be reconstructed soon."""
+        self._scan.announce(start, stop)
 
     def worker(self) -> ChainWorker:
         """One thread's buffers."""
-        return ChainWorker(self._scan, self._corrector, self._rings, self.plan)
+        return ChainWorker(self._scan, self._corrector, self._steps, self.plan)
+
+
+class Steps:
+    """Corrections of sinograms after the logarithm, in their order: outliers along the angle, beam hardening, rings, stitching."""
+
+    def __init__(self, scan: Source, parameters: Parameters, center: float) -> None:
+        self._outlier, self._half = np.float32(parameters.outlier_1d), parameters.outlier_size // 2
+        self._hardening = np.array(parameters.beam_hardening, np.float32)
+        self._rings = ring_filter(parameters, scan.shape.angles)
+        self.stitch = Stitch.of(scan.theta_deg, scan.shape.columns, center) if parameters.stitch_360 else None
+
+    def apply(self, sinograms: Images) -> None:
+        """(rows, angles, columns) line integrals, in place; stitching is left to the caller, whose memory is wider."""
+        from als_assets.recon import kernels_values
+
+        if self._hardening.size:
+            kernels_values.polynomial(sinograms, self._hardening)
+        for sinogram in sinograms:
+            if self._outlier:
+                kernels_values.without_dips(sinogram.copy(), self._half, self._outlier, sinogram)
+            if self._rings is not None:
+                self._rings.apply(sinogram, out=sinogram)
 
 
 class ChainWorker:
     """One thread's way from rows of the detector to slices, in memory that is used again for every slab."""
 
-    def __init__(self, scan: Scan, corrector: Corrector, rings: StripeFilter | None, plan: Plan) -> None:
-        self._scan, self._corrector, self._rings, self._worker = scan, corrector, rings, plan.worker()
+    def __init__(self, scan: Source, corrector: Corrector, steps: Steps, plan: Plan) -> None:
+        self._scan, self._corrector, self._steps, self._worker = scan, corrector, steps, plan.worker()
         shape = scan.shape
         rows = min(plan.batch, shape.rows)
         self._raw = np.empty((shape.angles, rows, shape.columns), scan.dtype)
         self._sinograms = np.empty((rows, shape.angles, shape.columns), np.float32)
+        stitch = steps.stitch
+        self._wide = None if stitch is None else np.zeros((rows, shape.angles, stitch.width), np.float32)
 
     def slices(self, start: int, stop: int, threads: int = 1) -> Images:
-        """Slices of rows ``start:stop`` (at most ``plan.batch``) in 1/cm, (rows, columns, columns), valid until the next call."""
+        """Slices of rows ``start:stop`` (at most ``plan.batch``) in 1/cm, (rows, width, width), valid until the next call."""
         raw = self._scan.rows(start, stop, self._raw)
         sinograms = self._corrector.sinograms(raw, start, self._sinograms[: stop - start])
-        if self._rings is not None:
-            for row in range(sinograms.shape[0]):
-                sinograms[row] = self._rings.apply(sinograms[row])
+        self._steps.apply(sinograms)
+        if self._steps.stitch is not None and self._wide is not None:
+            sinograms = self._steps.stitch.apply(sinograms, self._wide[: stop - start])
         return self._worker.apply(sinograms, threads)
 
 
-def geometry(scan: Scan, parameters: Parameters, center: float) -> Geometry:
+def geometry(scan: Source, parameters: Parameters, center: float) -> Geometry:
     """The geometry of a scan. Raises MissingField without a pixel size."""
     width = scan.shape.columns
     return Geometry(
@@ -168,7 +229,7 @@ def geometry(scan: Scan, parameters: Parameters, center: float) -> Geometry:
         filter_order=parameters.filter_order,
         edge_padding=parameters.padding == "edge",
         mask_radius=parameters.mask_ratio * width / 2 if parameters.mask_ratio else float("inf"),
-        scale=10 / pixel_size_mm(scan, parameters),
+        scale=10 / pixel_size_mm(scan, parameters) * (TOMOPY_SCALE if parameters.value_scale == "tomopy" else 1.0),
     )
 
 
@@ -178,6 +239,10 @@ def ring_filter(parameters: Parameters, angles: int) -> StripeFilter | None:
         return FourierWavelet(angles, parameters.ring_level, parameters.ring_wavelet, parameters.ring_sigma)
     if parameters.ring_removal == "smoothing":
         return Smoothing(parameters.ring_size)
+    if parameters.ring_removal == "titarenko":
+        return Titarenko(parameters.ring_size)
+    if parameters.ring_removal == "all-stripes":
+        return AllStripes(parameters.ring_snr, parameters.ring_large_size, parameters.ring_size)
     if parameters.ring_removal == "sorting":
         return Sorting(parameters.ring_size)
     return None

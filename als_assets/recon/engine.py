@@ -20,7 +20,8 @@ class Geometry:
     """How projections were taken and what to make of them.
 
     ``width`` columns; ``theta`` (angles,) radian; ``center`` detector column of the axis; ``mask_radius`` pixels; ``scale``
-    multiplies the result (1 / pixel size in cm for 1/cm). A sample at (x, y) from the axis, y down the image, is seen at
+    multiplies the result (1 / pixel size in cm for 1/cm); ``period`` is pi, or 2 pi where a projection and the one half a turn
+    later see different parts of the sample. A sample at (x, y) from the axis, y down the image, is seen at
     column center + x cos(theta) + y sin(theta); the axis is at pixel width // 2 of the slice in both directions.
     """
 
@@ -33,6 +34,7 @@ class Geometry:
     edge_padding: bool = True
     mask_radius: float = float("inf")
     scale: float = 1.0
+    period: float = np.pi
 
 
 class Worker(Protocol):

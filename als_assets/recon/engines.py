@@ -8,19 +8,27 @@ from __future__ import annotations
 
 from als_assets.recon.engine import Engine
 
+_VECTOR_UNITS = ("avx512f", "avx2", "neon")
+
 
 def choose_engine(name: str = "auto") -> Engine:
-    """``vector`` or ``plain`` by name; ``auto`` is vector, with as many slices at once as a register of this processor holds.
+    """``vector`` or ``plain`` by name; ``auto`` is vector where the processor has wide registers, else plain.
 
-    LLVM lowers vectors to what there is, so vector runs everywhere; plain is the portable form it is checked against.
+    Vector takes as many slices at once as a register holds; plain is the portable form that vector is checked against.
     """
     from als_assets.recon.gridding import GriddingEngine
 
-    return GriddingEngine(lanes=lanes(), vector=name != "plain")
+    vector = name == "vector" or (name == "auto" and any(_features().get(unit, False) for unit in _VECTOR_UNITS))
+    return GriddingEngine(lanes=lanes(), vector=vector)
 
 
 def lanes() -> int:
     """Slices reconstructed at once: 16 where there is AVX-512, else 8 (AVX2, and two registers of anything smaller)."""
+    return 16 if _features().get("avx512f", False) else 8
+
+
+def _features() -> dict[str, bool]:
+    """What the processor can do, by LLVM's names."""
     from llvmlite import binding  # type: ignore[import-untyped]
 
-    return 16 if binding.get_host_cpu_features().get("avx512f", False) else 8
+    return dict(binding.get_host_cpu_features())

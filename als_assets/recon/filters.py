@@ -44,15 +44,15 @@ def window(name: str, frequency: Array, cutoff: float, order: int) -> Array:
     return np.ones_like(relative)
 
 
-def angle_weights(theta: Array) -> Array:
-    """Share of the half circle that each projection stands for, in radian, shape (angles,); a full turn or a closed half turn
-    (0 and 180 degrees both measured) needs no special case. A gap counts at most twice the usual step, so that a missing
-    wedge is not filled by brightening its neighbours.
+def angle_weights(theta: Array, period: float = np.pi) -> Array:
+    """Share of the half circle (or of another ``period``) that each projection stands for, in radian, shape (angles,); a full turn
+    or a closed half turn (0 and 180 degrees both measured) needs no special case. A gap counts at most twice the usual step, so
+    that a missing wedge is not filled by brightening its neighbours.
     """
-    folded = np.mod(theta, np.pi)
+    folded = np.mod(theta, period)
     order = np.argsort(folded, kind="stable")
-    gaps = np.diff(np.append(folded[order], folded[order[0]] + np.pi))
-    usual = float(np.median(gaps[gaps > 1e-9])) if (gaps > 1e-9).any() else np.pi
+    gaps = np.diff(np.append(folded[order], folded[order[0]] + period))
+    usual = float(np.median(gaps[gaps > 1e-9])) if (gaps > 1e-9).any() else period
     gaps = np.minimum(gaps, 2 * usual)
     weights = np.empty_like(folded)
     weights[order] = (gaps + np.roll(gaps, 1)) / 2

@@ -88,9 +88,9 @@ class GriddingPlan:
 
     @property
     def bytes_per_worker(self) -> int:
-        """Grid, spectra, sinograms (raw and corrected) and slices of one worker."""
+        """Grid, spectra or slices, and sinograms (raw and corrected) of one worker."""
         width, angles = self.geometry.width, self.geometry.theta.size
-        return self.lanes * (4 * self.sizes.grid**2 + 4 * angles * self.sizes.length + 8 * angles * width + 4 * width**2)
+        return self.lanes * (4 * self.sizes.grid**2 + max(4 * angles * self.sizes.length, 4 * width**2) + 8 * angles * width)
 
     def worker(self) -> GriddingWorker:
         """New buffers."""
@@ -110,12 +110,14 @@ class GriddingWorker:
 
         geometry, sizes, lanes = plan.geometry, plan.sizes, plan.lanes
         self._plan = plan
-        self._spectra = _aligned((geometry.theta.size, sizes.length, lanes))
+        spectra, slices = (geometry.theta.size, sizes.length, lanes), (lanes, geometry.width, geometry.width)
+        store = _aligned((max(int(np.prod(spectra)), int(np.prod(slices))),))
+        self._spectra = store[: int(np.prod(spectra))].reshape(spectra)
+        self._out = store[: int(np.prod(slices))].reshape(slices)  # in the same memory: spectra are spread before slices are cut
         self._grid = _aligned((sizes.grid, sizes.grid, lanes))
         self._pack, self._shape = kernels.pack(lanes), kernels.shape_spectrum(lanes)
         self._spread = vectors.spread(lanes) if plan.vector else kernels.spread(lanes)
         self._cut = kernels.cut(lanes)
-        self._out = _aligned((lanes, geometry.width, geometry.width))
         self._re = np.ascontiguousarray(plan.response.real)
         self._im = np.ascontiguousarray(plan.response.imag)
         self._factor = _deapodisation(geometry.width, sizes)
@@ -153,7 +155,7 @@ def _table(geometry: Geometry, sizes: _Sizes) -> _Table:
     n = sizes.grid
     frequency = np.fft.fftfreq(sizes.length)
     cos, sin = np.cos(geometry.theta), np.sin(geometry.theta)
-    weights = filters.angle_weights(geometry.theta)
+    weights = filters.angle_weights(geometry.theta, geometry.period)
     steps = np.arange(_WINDOW // 2 * _TABLE_STEPS + 2) / _TABLE_STEPS
     inside = np.sqrt(np.maximum(0.0, 1 - (2 * steps / _WINDOW) ** 2))
     # the step at the window's end is taken off, so that a sample on a cell reaches equally far to both sides

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from als_assets.recon.compiled import compiled
+from als_assets.recon.compiled import compiled, exactly_compiled
 from als_assets.recon.vectors import split_float
 
 
@@ -43,12 +43,13 @@ def absorb(raw: Any, gain: Any, offset: Any, floor: np.float32, out: Any) -> Non
                 out[z, a, x] = negative_log(value if value > floor else floor)
 
 
-@compiled
+@exactly_compiled
 def place(cos: Any, sin: Any, weight: Any, frequency: Any, n: int, table: Any, cursor: Any, points: Any, cells: Any, u: Any, v: Any,
           fill: bool) -> None:  # fmt: skip
     """Counts the polar samples in each 64 x 64 tile of the n x n grid (``fill`` false, into ``cursor``), or writes their number,
     first grid cell and 4 + 4 weights at the running ``cursor`` of their tile. The checkerboard sign that puts the image's
-    origin in the middle is part of the weights. ``table``: the window's half, ``(table.size - 2) / 2`` steps per cell."""
+    origin in the middle is part of the weights. Counting and writing must decide alike, so rounding must not differ between them.
+    ``table``: the window's half, ``(table.size - 2) / 2`` steps per cell."""
     tiles = (n + 63) // 64
     steps = np.float64((table.size - 2) // 2)
     for a in range(cos.size):

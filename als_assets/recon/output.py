@@ -93,6 +93,11 @@ class Staged:
                 self.path.rename(self.target)
             sync(self.target.parent)
 
+    def discard(self) -> None:
+        """Removes what was built: it was needed on the way only."""
+        with explained_output(self.path):
+            _remove(self.path)
+
     def _take_lock(self) -> None:
         self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

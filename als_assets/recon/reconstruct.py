@@ -1,34 +1,35 @@
-"""The whole reconstruction of a scan into a directory of TIFF files.
+"""The whole reconstruction of a scan into slices, handed to whatever stores them.
 
-Here: threads, memory, files, resuming and the record of what was done. What belongs here is the run. Not here: arithmetic, see
-``chain.py``, nor words for the terminal, see ``cli.py``.
+Here: threads, memory, order of work and the record of what was done. What belongs here is the run. Not here: arithmetic, see
+``chain.py``, nor files, see ``sinks.py``.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from als_assets.recon import CONTRACT_VERSION, tiff
+from als_assets.recon import CONTRACT_VERSION
 from als_assets.recon.center import Center
-from als_assets.recon.chain import Chain, Corrector, find_center, pixel_size_mm
-from als_assets.recon.engine import Images, Plan
+from als_assets.recon.chain import TOMOPY_SCALE, Chain, Corrector, find_center, pixel_size_mm
+from als_assets.recon.engine import Plan
 from als_assets.recon.engines import choose_engine
-from als_assets.recon.errors import NotEnoughMemory, OutputIncomplete, explained_output
-from als_assets.recon.output import Staged, checked_name, sync, write_atomically
-from als_assets.recon.parameters import Resolved
+from als_assets.recon.errors import NotEnoughMemory
+from als_assets.recon.output import checked_name
+from als_assets.recon.parameters import Parameters, Resolved
+from als_assets.recon.pixels import Pixels
 from als_assets.recon.progress import Progress, Say
+from als_assets.recon.projections import prepared
 from als_assets.recon.scan import Scan
+from als_assets.recon.sinks import Product, SlabSink, TiffSink, Volume
 
 
 @dataclass(frozen=True)
@@ -40,76 +41,110 @@ class Summary:
     bytes: int
     seconds: float
     center: float | None = None
+    others: tuple[Product, ...] = ()
 
 
-def reconstruct(
-    source: Path, into: Path, resolved: Resolved, name: str | None, say: Say, memory_bytes: int | None = None, engine_name: str = "auto"
-) -> Summary:
-    """Writes ``into/rec<name>/<name>_00000.tiff ...`` (float32, 1/cm, one per detector row) and ``parameters.json``.
+@dataclass(frozen=True)
+class Options:
+    """How to run, which does not change values: ``memory_bytes`` (None: 70 % of what is free), engine, and which results.
+
+    ``zarr_format`` and ``zarr_pixels`` see ``zarrsink.py``.
+    """
+
+    memory_bytes: int | None = None
+    engine: str = "auto"
+    tiff: bool = True
+    zarr: bool = False
+    zarr_format: str = "0.4"
+    zarr_pixels: str = "float32"
+
+
+def reconstruct(source: Path, into: Path, resolved: Resolved, name: str | None, say: Say, options: Options | None = None) -> Summary:
+    """Writes ``into/rec<name>/<name>_00000.tiff ...`` (1/cm, one per detector row) with ``parameters.json``, or a store, or both.
 
     Raises every ReconError of input, parameters, output and machine.
     """
+    options = options or Options()
     started = time.monotonic()
     name = checked_name(source.stem if name is None else name)
-    with Scan(source) as scan:
-        pixel_size_mm(scan, resolved.parameters)
-        with Staged(into / f"rec{name}", _fingerprint(scan, resolved, name)) as staged:
-            rows, width = scan.shape.rows, scan.shape.columns
-            staged.require_space(rows * (width * width * 4 + tiff.HEADER_BYTES))
-            corrector = Corrector(scan, resolved.parameters.transmission_floor)
-            center = find_center(scan, corrector, resolved.parameters.center)
-            say(f"centre of rotation {center.value:.2f} px by {center.method}, confidence {center.confidence}")
-            engine = choose_engine(engine_name)
-            chain = Chain(scan, resolved.parameters, corrector, center.value, engine)
-            _Run(chain, staged.path, name, rows, pixel_size_mm(scan, resolved.parameters), say).work(_workers(chain.plan, memory_bytes))
-            record = _record(scan, resolved, center, engine.name, name, time.monotonic() - started)
-            with explained_output(staged.target):
-                write_atomically(staged.path / "parameters.json", json.dumps(record, indent=2, default=str).encode())
-            size = _verify(staged.path, name, rows, width)
-            staged.publish()
-    return Summary(staged.target, rows + 1, size, time.monotonic() - started, center.value)
+    with Scan(source) as scan, ExitStack() as stack:
+        parameters = resolved.parameters
+        size_mm = pixel_size_mm(scan, parameters)
+        marks = _fingerprint(scan, resolved, name)
+        place = into / f"rec{name}.projections"
+        ready = stack.enter_context(prepared(scan, parameters, size_mm, place, marks, cores(), say))
+        corrector = Corrector(ready, parameters.transmission_floor)
+        center = find_center(ready, corrector, parameters.center)
+        say(f"centre of rotation {center.value:.2f} px by {center.method}, confidence {center.confidence}")
+        warnings = _warnings(corrector.dead_rows, center)
+        for warning in warnings:
+            say(f"warning: {warning}")
+        engine = choose_engine(options.engine)
+        chain = Chain(ready, parameters, corrector, center.value, engine)
+        volume = Volume(name, into, (scan.shape.rows, chain.width, chain.width), size_mm, marks)
+        sinks = [stack.enter_context(sink) for sink in _sinks(volume, parameters, options)]
+        _Run(chain, sinks, volume.shape[0], say).work(_workers(chain.plan, options.memory_bytes, sinks))
+        record = {**_record(scan, resolved, center, engine.name, volume), "warnings": warnings}
+        record["seconds"] = round(time.monotonic() - started, 3)
+        products = [sink.finish(record) for sink in sinks]
+    first, others = products[0], products[1:]
+    return Summary(first.path, first.files, first.bytes, time.monotonic() - started, center.value, tuple(others))
 
 
-def tiff_path(folder: Path, name: str, row: int) -> Path:
-    """The file of one row."""
-    return folder / f"{name}_{row:05d}.tiff"
+def _sinks(volume: Volume, parameters: Parameters, options: Options) -> list[SlabSink]:
+    sinks: list[SlabSink] = [TiffSink(volume, Pixels.of(parameters))] if options.tiff else []
+    if options.zarr:
+        from als_assets.recon.zarrsink import zarr_sink
+
+        sinks.append(zarr_sink(volume, options.zarr_format, options.zarr_pixels))
+    return sinks
+
+
+def _warnings(dead_rows: list[int], center: Center) -> list[str]:
+    """What a person should know although the work goes on."""
+    found = []
+    if dead_rows:
+        shown = ", ".join(map(str, dead_rows[:5])) + (", ..." if len(dead_rows) > 5 else "")
+        found.append(f"{len(dead_rows)} detector rows see no light in the flat fields ({shown}): their slices are zero")
+    if center.confidence == "low":
+        found.append(f"the centre of rotation {center.value:.2f} px is uncertain: look at the centres of the preview")
+    return found
 
 
 class _Run:
-    """The slabs of one reconstruction, each read, computed and written by one thread."""
+    """The slabs of one reconstruction, each read, computed and handed on by one thread."""
 
-    def __init__(self, chain: Chain, folder: Path, name: str, rows: int, pixel_size_mm: float, say: Say) -> None:
-        self._chain, self._folder, self._name, self._pixel_size_mm = chain, folder, name, pixel_size_mm
+    def __init__(self, chain: Chain, sinks: list[SlabSink], rows: int, say: Say) -> None:
+        self._chain, self._sinks = chain, sinks
         batch = chain.plan.batch
         slabs = [(start, min(start + batch, rows)) for start in range(0, rows, batch)]
-        self._slabs = [slab for slab in slabs if not all(tiff_path(folder, name, row).exists() for row in range(*slab))]
+        self._wanted = {slab: [sink for sink in sinks if not sink.has(*slab)] for slab in slabs}
+        self._slabs = [slab for slab in slabs if self._wanted[slab]]
         self._progress = Progress(say, "slices", rows, rows - sum(stop - start for start, stop in self._slabs))
 
     def work(self, workers: int) -> None:
         """Does what is left; the first failure stops the rest."""
-        queue = iter(self._slabs)
+        queue = iter(list(enumerate(self._slabs)))
         count = min(workers, len(self._slabs))
         with ThreadPoolExecutor(max(count, 1)) as pool:
-            futures = [pool.submit(self._drain, queue, max(1, cores() // count)) for _ in range(count)]
+            futures = [pool.submit(self._drain, queue, count) for _ in range(count)]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             if any(future.exception() is not None for future in done):
                 self._slabs.clear()
             for future in futures:
                 future.result()
 
-    def _drain(self, queue: Any, threads: int) -> None:
+    def _drain(self, queue: Iterator[tuple[int, tuple[int, int]]], workers: int) -> None:
         worker = self._chain.worker()
-        for start, stop in queue:
+        for number, slab in queue:
             if not self._slabs:
                 return
-            self._write(start, worker.slices(start, stop, threads))
-            self._progress.advance(stop - start)
-
-    def _write(self, start: int, slices: Images) -> None:
-        for row, image in enumerate(slices, start):
-            target = tiff_path(self._folder, self._name, row)
-            with explained_output(target):
-                write_atomically(target, partial(tiff.write, image=image, pixel_size_mm=self._pixel_size_mm))
+            for later in self._slabs[number + workers : number + workers + 1]:
+                self._chain.announce(*later)
+            slices = worker.slices(*slab, max(1, cores() // workers))
+            for sink in self._wanted[slab]:
+                sink.write(slab[0], slices)
+            self._progress.advance(slab[1] - slab[0])
 
 
 def cores() -> int:
@@ -117,16 +152,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _workers(plan: Plan, memory_bytes: int | None) -> int:
+def _workers(plan: Plan, memory_bytes: int | None, sinks: Sequence[SlabSink]) -> int:
     """As many workers as cores and memory allow. Raises NotEnoughMemory."""
     budget = memory_bytes if memory_bytes is not None else int(0.7 * available_memory_bytes())
-    fits = (budget - plan.bytes_shared) // plan.bytes_per_worker
+    fixed = plan.bytes_shared + sum(sink.memory_bytes for sink in sinks)
+    fits = (budget - fixed) // plan.bytes_per_worker
     if fits < 1:
         raise NotEnoughMemory(
-            f"One worker needs {(plan.bytes_shared + plan.bytes_per_worker) / 1e9:.2f} GB of memory, {budget / 1e9:.2f} GB may be used.",
+            f"One worker needs {(fixed + plan.bytes_per_worker) / 1e9:.2f} GB of memory, {budget / 1e9:.2f} GB may be used.",
             next_step="Run on a machine with more memory or raise --memory.",
         )
-    return min(cores() + 1, fits)  # one more than cores, so that reading and writing overlap with computing
+    return min(cores(), fits)  # reading overlaps by announcing rows, writing by the system's own memory of files
 
 
 def available_memory_bytes() -> int:
@@ -150,6 +186,10 @@ def _fingerprint(scan: Scan, resolved: Resolved, name: str) -> dict[str, Any]:
     }
 
 
+def _units(parameters: Parameters) -> str:
+    return "1/cm" if parameters.value_scale == "1/cm" else f"{TOMOPY_SCALE} x 1/cm (scale of TomoPy)"
+
+
 def versions() -> dict[str, str]:
     """Versions of this program and of what the numbers depend on."""
     found = {"python": platform.python_version()}
@@ -161,10 +201,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _record(scan: Scan, resolved: Resolved, center: Center, engine: str, name: str, seconds: float) -> dict[str, Any]:
+def _record(scan: Scan, resolved: Resolved, center: Center, engine: str, volume: Volume) -> dict[str, Any]:
     return {
         "contract": CONTRACT_VERSION,
-        "name": name,
+        "name": volume.name,
         "input": {
             "file": scan.path.name,
             "bytes": scan.path.stat().st_size,
@@ -175,42 +215,12 @@ def _record(scan: Scan, resolved: Resolved, center: Center, engine: str, name: s
             "first_angle_deg": float(scan.theta_deg[0]),
             "last_angle_deg": float(scan.theta_deg[-1]),
         },
-        "output": {"units": "1/cm", "pixels": "float32", "shape": [scan.shape.rows, scan.shape.columns, scan.shape.columns]},
+        "output": {"units": _units(resolved.parameters), "pixels": "float32", "shape": list(volume.shape)},
         "center": asdict(center),
-        "pixel_size_mm": pixel_size_mm(scan, resolved.parameters),
+        "pixel_size_mm": volume.pixel_size_mm,
         "parameters": resolved.parameters.model_dump(),
         "sources": resolved.sources,
         "ignored": resolved.ignored,
         "engine": engine,
-        "seconds": round(seconds, 3),
         "versions": versions(),
     }
-
-
-def _verify(folder: Path, name: str, rows: int, width: int) -> int:
-    """Reopens every file (header and size) and reads some whole; returns all bytes. Raises OutputIncomplete."""
-    import tifffile
-
-    total = (folder / "parameters.json").stat().st_size
-    for row in range(rows):
-        path = tiff_path(folder, name, row)
-        with explained_output(path):
-            sync(path)
-        total += path.stat().st_size
-        try:
-            with tifffile.TiffFile(path) as file:
-                page = file.pages.first
-                sound = page.shape == (width, width) and page.dtype == np.float32
-                sound = sound and path.stat().st_size >= page.dataoffsets[-1] + page.databytecounts[-1]
-                sound = sound and (row not in (0, rows // 2, rows - 1) or bool(np.isfinite(page.asarray()).all()))
-        except (tifffile.TiffFileError, OSError, ValueError, IndexError) as error:
-            raise _incomplete(path, str(error)) from error
-        if not sound:
-            raise _incomplete(path, "size, shape or values are not as written")
-    return total
-
-
-def _incomplete(path: Path, reason: str) -> OutputIncomplete:
-    return OutputIncomplete(
-        f"{path.name} does not read back: {reason}.", next_step="Check the disk, remove the partial directory and run again."
-    )

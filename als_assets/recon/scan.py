@@ -96,6 +96,11 @@ class Scan:
                 raise TruncatedInput(f"{self.path} cannot be read: {_first_line(error)}.", next_step=_REWRITE) from error
         return self._finite(values, f"rows {start} to {stop - 1}")
 
+    def announce(self, start: int, stop: int) -> None:
+        """These rows will be asked for soon."""
+        if self._reader is not None:
+            self._reader.announce(start, stop)
+
     def projections(self, start: int, stop: int, step: int = 1) -> NDArray[Any]:
         """Projections ``start:stop:step``, shape (n, rows, columns). Raises TruncatedInput, NotFinite."""
         return self._finite(self._read(np.s_[start:stop:step]), f"projections {start} to {stop - 1}")
@@ -103,6 +108,15 @@ class Scan:
     def fields(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean flat and mean dark field, each (rows, columns) float32. Raises TruncatedInput, NotFinite."""
         return self._mean(_FLATS), self._mean(_DARKS)
+
+    def measured(self, where: str) -> float | None:
+        """The first value other than zero of a dataset of numbers (the first frame's is often not filled in), or None."""
+        found = self._file.get(where)
+        if found is None:
+            return None
+        values = np.asarray(found[()], np.float64).ravel()
+        usable = values[np.isfinite(values) & (values != 0)]
+        return float(usable[0]) if usable.size else None
 
     def _mean(self, where: str) -> NDArray[np.float32]:
         total = np.zeros((self.shape.rows, self.shape.columns), np.float64)

@@ -12,9 +12,11 @@ import pytest
 from recon_phantoms import SHEPP_LOGAN, Ellipse, ScanFile, disc, sinogram
 
 from als_assets.recon import center as centers
+from als_assets.recon import chain
 from als_assets.recon.chain import Corrector, find_center
 from als_assets.recon.errors import CenterNotFound
 from als_assets.recon.scan import Scan
+from als_assets.recon.sharpness import sharpest
 
 SAMPLE = (*disc(0.5, 0.15, 0.2), Ellipse(1.5, 0.08, 0.1, -0.3, 0.1), Ellipse(-0.5, 0.1, 0.2, 0.2, 0.2, 40))
 
@@ -100,6 +102,71 @@ def test_agreement_is_confidence() -> None:
     assert centers.judge({"pc": 10.0, "vo": 11.5}, "auto").confidence == "medium"
     assert centers.judge({"pc": 10.0, "vo": 14.0}, "vo") == centers.Center(14.0, "vo", {"pc": 10.0, "vo": 14.0}, "low")
     assert centers.judge({"vo": 3.0}, "auto").confidence == "low"
+    with pytest.raises(CenterNotFound):
+        centers.judge({}, "auto")
+
+
+def test_what_two_methods_say_outweighs_a_third() -> None:
+    found = centers.judge({"pc": 40.0, "vo": 63.4, "image": 63.6}, "auto")
+    assert (found.value, found.method, found.confidence) == (63.4, "vo", "high")
+    assert centers.judge({"pc": 40.0, "vo": 63.4, "image": 80.0}, "auto").confidence == "low"
+
+
+def counted(lines: np.ndarray, seed: int) -> np.ndarray:
+    """With the noise of 20 000 counts, and columns that are up to a percent too sensitive (rings)."""
+    random = np.random.default_rng(seed)
+    scaled = lines * 1.5 / lines.max()
+    counts = random.poisson(20_000 * np.exp(-scaled)) * (1 + 0.005 * random.normal(size=lines.shape[-1]))
+    return np.asarray(-np.log(np.maximum(counts, 1) / 20_000), np.float32)
+
+
+@pytest.mark.parametrize("offset", [0.3, -9.6])
+def test_every_method_stands_noise_and_rings_over_half_a_turn(offset: float) -> None:
+    truth, theta = 95.5 + offset, np.linspace(0, 180, 181)
+    lines = counted(sinogram(SAMPLE, 192, np.deg2rad(theta), truth, 4), 3)
+    assert centers.vo(lines, theta) == pytest.approx(truth, abs=0.25)
+    assert sharpest(lines, theta) == pytest.approx(truth, abs=0.25)
+    assert centers.overlap([(lines[:1], lines[-1:])]) == pytest.approx(truth, abs=0.25)
+    assert centers.phase_correlation(lines[:1], lines[-1:]) == pytest.approx(truth, abs=0.25)
+
+
+@pytest.mark.parametrize("offset", [50.3, -48.2])
+def test_auto_finds_an_axis_near_the_edge_of_a_full_turn(tmp_path: Path, offset: float) -> None:
+    truth, theta = 63.5 + offset, np.linspace(0, 360, 361)
+    wide = tuple(Ellipse(e.value, 1.6 * e.a, 1.6 * e.b, 1.6 * e.x, 1.6 * e.y, e.turn) for e in SAMPLE)
+    lines = counted(np.repeat(sinogram(wide, 128, np.deg2rad(theta), truth, 4)[:, None], 6, 1), 4)
+    counts = np.rint(100 + 50_000 * np.exp(-lines)).astype(np.uint16)
+    flats, darks = np.full((1, 6, 128), 50_100, np.uint16), np.full((1, 6, 128), 100, np.uint16)
+    fields = {"/exchange/data": counts, "/exchange/data_white": flats, "/exchange/data_dark": darks, "/exchange/theta": theta}
+    with Scan(ScanFile(replace=fields).write(tmp_path / "s.h5")) as scan:
+        corrector = Corrector(scan, 0.01)
+        found = find_center(scan, corrector, "overlap")
+        assert (found.method, found.value) == ("overlap", pytest.approx(truth, abs=0.25))
+        by_itself = find_center(scan, corrector, "auto")
+    assert (by_itself.method, by_itself.value) == ("overlap", found.value)
+    assert by_itself.confidence == "low"  # no other method can see it
+
+
+def test_the_image_is_asked_only_where_the_others_disagree(small_scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setitem(chain._METHODS, "image", lambda scan, corrector: asked.append(1) or 31.4)
+    with Scan(small_scan) as scan:
+        corrector = Corrector(scan, 0.01)
+        assert find_center(scan, corrector, "auto").confidence == "high"
+        assert not asked
+        monkeypatch.setitem(chain._METHODS, "pc", lambda scan, corrector: 20.0)
+        found = find_center(scan, corrector, "auto")
+    assert asked == [1]
+    assert (found.method, found.confidence) == ("vo", "high")
+
+
+def test_nothing_to_look_at_is_told_by_every_method() -> None:
+    empty = np.zeros((91, 40), np.float32)
+    for method in (centers.vo, sharpest):
+        with pytest.raises(CenterNotFound, match="empty"):
+            method(empty, np.linspace(0, 180, 91))
+    with pytest.raises(CenterNotFound, match="empty"):
+        centers.overlap([(empty[:1], empty[-1:])])
 
 
 def test_the_tooth_is_centred_alike_by_both_methods(tooth: Path) -> None:

@@ -6,10 +6,12 @@ Here: promises of cli.py. What belongs here is words and processes. Not here: re
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,51 @@ def test_the_package_runs_alone_from_a_copy(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert list(cache.rglob("*.nbc"))
     assert not list(package.rglob("*.nbc"))
+
+
+_ALONE = """
+import importlib.abc, sys
+allowed = {"numpy", "h5py", "numba", "llvmlite", "ducc0", "tifffile", "pywt", "tensorstore", "PIL", "pydantic", "yaml", "ml_dtypes"}
+allowed |= {"pydantic_core", "typing_extensions", "annotated_types", "typing_inspection", "_yaml", "_cyutility", "packaging", "defusedxml"}
+class Bare(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        root = name.split(".")[0]
+        if root in sys.stdlib_module_names or root in allowed or root.startswith(("__editable__", "_distutils", "_sysconfigdata")):
+            return None
+        if root == "als_assets" and (name == root or name.startswith("als_assets.recon")):
+            return None
+        raise ModuleNotFoundError(f"{name} is not there in the container of a site", name=name)
+sys.meta_path.insert(0, Bare())
+import pkgutil, als_assets.recon
+for module in pkgutil.iter_modules(als_assets.recon.__path__):
+    if module.name != "__main__":
+        importlib.import_module("als_assets.recon." + module.name)
+from als_assets.recon.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_only_its_own_requirements_are_needed_to_import_all_of_it_and_to_reconstruct(tmp_path: Path) -> None:
+    scan = ScanFile(rows=2, width=32, angles=31).write(tmp_path / "s.h5")
+    done = python("-c", _ALONE, "reconstruct", str(scan), "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "recs" / "parameters.json").exists()
+
+
+def test_the_container_of_the_sites_is_pinned_and_installs_what_the_package_says() -> None:
+    root = Path(__file__).parents[2]
+    lines = (root / "deploy" / "recon.Containerfile").read_text(encoding="utf-8").splitlines()
+    bases = [line for line in lines if line.startswith("FROM ")]
+    assert all(re.fullmatch(r"FROM docker\.io/library/python:3\.\d+-slim@sha256:[0-9a-f]{64}( AS \w+)?", base) for base in bases)
+    assert bases
+    wanted = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]["recon"]
+    installed = next(line for line in lines if "pip install" in line)
+    assert {re.split(r"[<>=]", name)[0] for name in wanted} <= set(installed.split())
+
+
+def test_the_table_of_parameters_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["parameters"]) == 0
+    assert "| `tilt_deg` | `0` | at least -10, at most 10 |" in capsys.readouterr().out
 
 
 def test_read_only_code_keeps_its_machine_code_in_a_private_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from ome_zarr_models.v04 import Image
 from recon_phantoms import ScanFile
 
-from als_assets.recon import multires as module
 from als_assets.recon.cli import main
-from als_assets.recon.multires import level_shapes
+from als_assets.recon.levels import level_shapes
+from als_assets.recon.pyramid import Pyramid
 
 
 def write_stack(folder: Path, volume: Any) -> None:
@@ -142,15 +142,13 @@ def test_wrong_inputs_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_store_that_differs_from_its_slices_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_stack(tmp_path / "recv", np.ones((3, 8, 8), np.float32))
-    honest = module._write_levels
+    honest = Pyramid.finish
 
-    def damage(stack: module.Stack, store: Path, say: Any) -> Any:
-        window = honest(stack, store, say)
-        chunk = store / "scale0" / "image" / "0" / "0" / "0"
-        chunk.unlink()
-        return window
+    def damage(pyramid: Pyramid) -> None:
+        honest(pyramid)
+        next(tmp_path.glob(".recv.zarr.partial/scale0/image/0/0/0")).unlink()
 
-    monkeypatch.setattr(module, "_write_levels", damage)
+    monkeypatch.setattr(Pyramid, "finish", damage)
     assert main(["multires", str(tmp_path / "recv"), "--raw", str(raw(tmp_path / "s.h5", 3, 8))]) == 33
     assert not (tmp_path / "recv.zarr").exists()
 

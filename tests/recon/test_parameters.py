@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from als_assets.recon.errors import BadParameters, InputUnreadable
+from als_assets.recon.parameter_help import markdown_table, parameter_help
 from als_assets.recon.parameters import Parameters, load_yaml, resolve
 
 
@@ -35,11 +36,79 @@ def test_later_sources_win_and_are_recorded() -> None:
     assert resolved.ignored == {}
 
 
+def test_the_four_sources_in_their_order() -> None:
+    scan, settings, run, command = ({"ring_size": str(n)} for n in (5, 7, 9, 11))
+    assert resolve(scan, {}, {}).parameters.ring_size == 5
+    resolved = resolve(scan, {}, {}, settings)
+    assert (resolved.parameters.ring_size, resolved.sources["ring_size"]) == (7, "settings")
+    assert resolve(scan, run, {}, settings).parameters.ring_size == 9
+    assert resolve(scan, run, command, settings).sources["ring_size"] == "command line"
+
+
 def test_wishes_in_the_scan_that_are_not_understood_are_ignored_and_listed() -> None:
-    resolved = resolve({"phase_filt": "paganin", "ring_removal_method": "fw", "filter": "sharpest"}, {}, {})
+    resolved = resolve({"phase_filter": "born", "ring_removal_method": "fw", "filter": "sharpest"}, {}, {})
     assert resolved.parameters.ring_removal == "fourier-wavelet"
     assert resolved.parameters.filter == "ramp"
-    assert resolved.ignored == {"phase_filt": "paganin", "filter": "sharpest"}
+    assert resolved.ignored == {"phase_filter": "born", "filter": "sharpest"}
+
+
+@pytest.mark.parametrize(
+    ("wishes", "meant"),
+    [
+        ({"ring_removal_method": "Ti"}, {"ring_removal": "titarenko"}),
+        ({"ring_removal_method": "vo"}, {"ring_removal": "all-stripes"}),
+        ({"remove_outliers": "true"}, {"outlier_2d": 750}),
+        ({"remove_outliers": "300"}, {"outlier_2d": 300}),
+        ({"phase_filt": "Paganin"}, {"phase_retrieval": "paganin"}),
+        ({"delta": "1e-6", "beta": "2e-9"}, {"phase_delta_beta": 500}),
+        ({"output_type": "8-bit integer"}, {"output_bits": 8}),
+        ({"output_scaling_min_value": "-3", "output_scaling_max_value": "12.5"}, {"output_min": -3, "output_max": 12.5}),
+        ({"cor": "640.25", "filter_name": "Butter"}, {"center": 640.25, "filter": "butterworth"}),
+    ],
+)
+def test_what_the_control_program_writes_is_understood(wishes: dict[str, str], meant: dict[str, Any]) -> None:
+    resolved = resolve(wishes, {}, {})
+    assert resolved.parameters == Parameters(**meant)
+    assert resolved.ignored == {}
+    assert {key for key, source in resolved.sources.items() if source == "scan file"} == set(meant)
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"delta": "1", "beta": "0"},
+        {"delta": "one", "beta": "2"},
+        {"delta": "1e-6"},
+        {"output_scaling_min_value": "20", "output_scaling_max_value": "10"},
+    ],
+)
+def test_wishes_that_make_no_sense_together_are_ignored_together(wishes: dict[str, str]) -> None:
+    resolved = resolve(wishes, {}, {})
+    assert resolved.parameters == Parameters()
+    assert resolved.ignored == wishes
+
+
+def test_an_empty_range_of_values_is_refused() -> None:
+    with pytest.raises(BadParameters, match=r"output_max = 1\.0 is not above output_min = 1\.0"):
+        resolve({}, {"output_min": 1, "output_max": 1}, {})
+
+
+def test_forms_get_kind_unit_bounds_and_choices_of_everything() -> None:
+    shown = {entry.name: entry for entry in parameter_help()}
+    assert list(shown) == list(Parameters.model_fields)
+    assert shown["center"].kind == "string|number"
+    assert (shown["center"].unit, shown["center"].bounds) == ("pixels", "at least -10000, at most 100000")
+    assert "overlap" in shown["center"].choices
+    assert shown["output_bits"].choices == (8, 16, 32)
+    assert (shown["tilt_deg"].unit, shown["tilt_deg"].bounds) == ("degrees", "at least -10, at most 10")
+    assert (shown["stitch_360"].kind, shown["stitch_360"].default) == ("boolean", False)
+    assert shown["energy_kev"].default is None
+    assert all(entry.choices or entry.bounds for entry in shown.values())
+
+
+def test_the_page_is_what_the_program_prints() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "staff" / "parameters.md").read_text(encoding="utf-8")
+    assert markdown_table() in page
 
 
 @pytest.mark.parametrize(

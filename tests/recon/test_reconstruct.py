@@ -21,9 +21,10 @@ import pytest
 import tifffile
 from recon_phantoms import Ellipse, ScanFile, disc, distance
 
+from als_assets.recon import chain, sinks, tiff, zarrsink
 from als_assets.recon import reconstruct as module
-from als_assets.recon import tiff
 from als_assets.recon.cli import main
+from als_assets.recon.engines import lanes
 from als_assets.recon.errors import OutputIncomplete
 
 COMMAND = [sys.executable, "-m", "als_assets.recon", "reconstruct"]
@@ -62,7 +63,7 @@ def test_a_scan_becomes_one_tiff_a_row_in_one_over_centimetre(tmp_path: Path) ->
 
 
 def test_the_record_says_what_was_done_and_what_was_ignored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scan_file = ScanFile(rows=2, wishes={"filter": "hann", "phase_filt": "paganin"})
+    scan_file = ScanFile(rows=2, wishes={"filter": "hann", "phase_filter": "born"})
     path = scan_file.write(tmp_path / "s.h5")
     (tmp_path / "p.yaml").write_text("mask_ratio: 0.9\ncenter: vo\n", encoding="utf-8")
     code = main(["reconstruct", str(path), "--output", str(tmp_path), "--params", str(tmp_path / "p.yaml"), "--center", "31.25"])
@@ -77,7 +78,7 @@ def test_the_record_says_what_was_done_and_what_was_ignored(tmp_path: Path, caps
     assert record["parameters"]["filter"] == "hann"
     assert record["sources"]["filter"] == "scan file"
     assert record["sources"]["mask_ratio"] == "parameters file"
-    assert record["ignored"] == {"phase_filt": "paganin"}
+    assert record["ignored"] == {"phase_filter": "born"}
     assert record["pixel_size_mm"] == 0.05
     assert record["versions"]["numpy"] == np.__version__
     assert summary(capsys.readouterr().out)["center"] == 31.25
@@ -90,6 +91,127 @@ def test_name_and_rerun_replace_the_old_result(tmp_path: Path, small_scan: Path)
     assert record["center"]["value"] == 31
     assert len(list((tmp_path / "o" / "recmy").iterdir())) == 7
     assert [entry.name for entry in (tmp_path / "o").iterdir()] == ["recmy"]
+
+
+def test_settings_of_the_facility_come_before_parameters_of_the_run(tmp_path: Path, small_scan: Path) -> None:
+    (tmp_path / "s.yaml").write_text("ring_size: 9\nfilter: hann\n", encoding="utf-8")
+    (tmp_path / "r.yaml").write_text("filter: parzen\n", encoding="utf-8")
+    files = ["--settings", str(tmp_path / "s.yaml"), "--params", str(tmp_path / "r.yaml")]
+    assert main(["reconstruct", str(small_scan), "--output", str(tmp_path), "--center", "31.5", *files]) == 0
+    record = json.loads((tmp_path / "recsmall" / "parameters.json").read_bytes())
+    assert (record["parameters"]["ring_size"], record["sources"]["ring_size"]) == (9, "settings")
+    assert (record["parameters"]["filter"], record["sources"]["filter"]) == ("parzen", "parameters file")
+
+
+def test_rows_without_light_are_told_in_words_and_in_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flats = np.full((2, 6, 64), 40_000, np.uint16)
+    flats[:, [2, 3]] = 100
+    path = ScanFile(replace={"/exchange/data_white": flats}).write(tmp_path / "s.h5")
+    assert main(["reconstruct", str(path), "--output", str(tmp_path), "--center", "31.5"]) == 0
+    sentence = "2 detector rows see no light in the flat fields (2, 3): their slices are zero"
+    assert f"warning: {sentence}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "recs" / "parameters.json").read_bytes())["warnings"] == [sentence]
+    assert not tifffile.imread(tmp_path / "recs" / "s_00002.tiff").any()
+
+
+def test_running_out_of_memory_is_one_sentence(
+    tmp_path: Path, small_scan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(chain: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(chain.Chain, "worker", full)
+    assert main(["reconstruct", str(small_scan), "--output", str(tmp_path / "o"), "--center", "31.5"]) == 40
+    assert capsys.readouterr().err.startswith("The machine has not enough free memory")
+    assert not (tmp_path / "o" / "recsmall").exists()
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(8, np.uint8), (16, np.uint16)])
+def test_fewer_bits_hold_the_range_that_was_asked_for(tmp_path: Path, bits: int, kind: type) -> None:
+    path = ScanFile(rows=2, sample=disc(0.5), attenuation_per_cm=8).write(tmp_path / "s.h5")
+    (tmp_path / "p.yaml").write_text(f"output_bits: {bits}\noutput_min: -1\noutput_max: 7\n", encoding="utf-8")
+    for name, extra in (("few", ["--params", str(tmp_path / "p.yaml")]), ("all", [])):
+        assert main(["reconstruct", str(path), "--output", str(tmp_path), "--name", name, "--center", "31.5", *extra]) == 0
+    stored = tifffile.imread(tmp_path / "recfew" / "few_00001.tiff")
+    assert stored.dtype == kind
+    told = json.loads((tmp_path / "recfew" / "parameters.json").read_bytes())["output"]
+    values = told["offset"] + told["scale"] * stored.astype(np.float64)
+    truth = tifffile.imread(tmp_path / "recall" / "all_00001.tiff")
+    assert np.abs(values - np.clip(truth, -1, 7)).max() <= 0.51 * told["scale"]
+    assert (stored == 2**bits - 1).any()  # the disc is denser than the range
+
+
+class _Kept:
+    """A kind of result that keeps slabs in memory."""
+
+    memory_bytes = 1000
+
+    def __init__(self, had: range = range(0)) -> None:
+        self.rows: dict[int, Any] = {}
+        self.record: dict[str, Any] = {}
+        self._had = had
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+    def has(self, first_row: int, stop_row: int) -> bool:
+        return first_row in self._had and stop_row - 1 in self._had
+
+    def write(self, first_row: int, slab: Any) -> None:
+        self.rows.update({row: image.copy() for row, image in enumerate(slab, first_row)})
+
+    def finish(self, record: dict[str, Any]) -> sinks.Product:
+        self.record = record
+        return sinks.Product(Path("kept"), 1, 2)
+
+
+@pytest.mark.parametrize("result", ["--zarr", "--both"])
+def test_slabs_go_to_every_kind_of_result_from_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], result: str
+) -> None:
+    path = ScanFile(rows=20).write(tmp_path / "s.h5")
+    kept = _Kept(had=range(8))
+    asked = []
+    monkeypatch.setattr(zarrsink, "zarr_sink", lambda *how: asked.append(how) or kept)
+    arguments = ["reconstruct", str(path), "--output", str(tmp_path), "--center", "31.5", result, "--zarr-format", "0.5"]
+    assert main(arguments) == 0
+    volume, version, pixels = asked[0]
+    assert (volume.shape, volume.pixel_size_mm, version, pixels) == ((20, 64, 64), 0.05, "0.5", "float32")
+    assert sorted(kept.rows) == list(range(8 if lanes() == 8 else 0, 20))
+    assert kept.record["center"]["value"] == 31.5
+    told = summary(capsys.readouterr().out)
+    if result == "--zarr":
+        assert told["output"] == "kept"
+        assert not (tmp_path / "recs").exists()
+    else:
+        assert told["also"] == [{"output": "kept", "files": 1, "bytes": 2}]
+        assert np.array_equal(tifffile.imread(tmp_path / "recs" / "s_00017.tiff"), kept.rows[17])
+
+
+_PEAK = """
+import sys
+from als_assets.recon import sinks
+from als_assets.recon.cli import main
+sinks.sync = str  # 2000 small files: waiting for the disk is not what is measured
+code = main(sys.argv[1:])
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(status["VmHWM"].split()[0], code)
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
+    peaks = []
+    for rows in (256, 2000):
+        path = ScanFile(rows=rows, width=96, angles=61).write(tmp_path / f"{rows}.h5")
+        arguments = ["reconstruct", str(path), "--output", str(tmp_path), "--center", "47.5"]
+        done = subprocess.run([sys.executable, "-c", _PEAK, *arguments], capture_output=True, text=True, timeout=100, check=True)
+        peak, code = done.stdout.splitlines()[-1].split()
+        assert code == "0"
+        peaks.append(int(peak))
+    assert peaks[1] < 1.15 * peaks[0]
 
 
 def test_the_same_work_gives_the_same_bytes_with_any_number_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
