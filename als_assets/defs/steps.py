@@ -8,37 +8,50 @@ cancelled only when a person pressed Terminate (status CANCELING), never because
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from als_assets.defs.evidence import failure_metadata
-from als_assets.errors import AlsError, LeaseLost
+from als_assets.errors import AlsError, CollectionResting, LeaseLost
 from als_assets.ledger.acting import Actor
 from als_assets.ledger.states import OperationState
 from als_assets.ledger.workers import Life
 from als_assets.platform import Platform
 
 HEARTBEAT_S = 10.0
+# A collection rests an hour at most, so a step comes again for about a day before it is red.
+RESTING_RETRIES = 30
 
 
 @contextmanager
 def working(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Actor]:
-    """The actor of this step. Raises dg.Failure for every AlsError inside; it is never retried by itself."""
+    """The actor of this step. Raises dg.Failure for every AlsError inside, which is never retried by itself; dg.RetryRequested while a
+    collection rests."""
     key = context.partition_key
     run_id = context.run.run_id
     ledger = platform.ledger
     ledger.workers.register(run_id, key)
     ledger.datasets.mark_started(key, run_id)
-    actor = Actor(run_id, lambda other: may_take_over(context.instance, platform, other), tell=context.log.info)
+    actor = Actor(
+        run_id,
+        lambda other: may_take_over(context.instance, platform, other),
+        tell=context.log.info,
+        observe=lambda facts: _observe(context, facts),
+    )
     try:
         with _heartbeat(platform, run_id):
             yield actor
     except LeaseLost as lost:
         context.log.warning(f"{lost.sentence} This process leaves.")
         raise dg.Failure(lost.sentence, allow_retries=False) from lost
+    except CollectionResting as resting:
+        failure = _told(context, platform, resting)
+        # The step gives its place in the pool back and comes again by itself; its work is an intent on record.
+        raise dg.RetryRequested(RESTING_RETRIES, float(str(resting.details["retry_s"]))) from failure
     except AlsError as error:
         raise _told(context, platform, error) from error
     except DagsterExecutionInterruptedError:
@@ -51,10 +64,12 @@ def working(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[A
 def may_take_over(instance: dg.DagsterInstance, platform: Platform, other_run: str) -> bool:
     """Whether another run is provably out of the way: its process is gone, or Dagster calls it finished (then its process is an
     orphan, and the fencing number keeps it from touching anything)."""
-    if platform.ledger.workers.life_of(other_run) is Life.GONE:
+    life = platform.ledger.workers.life_of(other_run)
+    if life is Life.GONE:
         return True
     run = instance.get_run_by_id(other_run)
-    return run is None or run.is_finished
+    # A worker that lives and is no run of Dagster's is a sensor or the command line.
+    return life is Life.UNKNOWN if run is None else run.is_finished
 
 
 def cancel_work_of(platform: Platform, run_id: str, tell: object) -> None:
@@ -67,6 +82,11 @@ def cancel_work_of(platform: Platform, run_id: str, tell: object) -> None:
         platform.ledger.operations.finish(operation, OperationState.CANCELLED, why=sentence, outcome={"sentence": sentence})
         if callable(tell):
             tell(f"{operation.key}: {sentence}")
+
+
+def _observe(context: dg.AssetExecutionContext, facts: Mapping[str, Any]) -> None:
+    """Progress as numbers, on the asset's page and for its plots."""
+    context.log_event(dg.AssetObservation(context.asset_key, partition=context.partition_key, description="progress", metadata=facts))
 
 
 def _told(context: dg.AssetExecutionContext, platform: Platform, error: AlsError) -> dg.Failure:

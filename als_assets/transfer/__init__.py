@@ -4,7 +4,9 @@ Here: the Mover protocol and its two kinds, the verification of what arrived, an
 should exist (``defs``) and which may go (``retention``).
 """
 
+from als_assets.transfer.deleting import Deletion
 from als_assets.transfer.ensure import Receipt, TransferService
 from als_assets.transfer.mover import Mover, TaskState, TaskView
+from als_assets.transfer.proving import FreshProof
 
-__all__ = ["Mover", "Receipt", "TaskState", "TaskView", "TransferService"]
+__all__ = ["Deletion", "FreshProof", "Mover", "Receipt", "TaskState", "TaskView", "TransferService"]

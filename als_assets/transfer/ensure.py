@@ -1,42 +1,51 @@
 """``ensure_replica``: after it returns, a proven copy is at the location, and its receipt says how that is known.
 
-Here: choosing the source, the mover and the proof; deleting a replica with the same care. Not here: policies, and the talk with movers.
+Here: choosing the source, the mover and the proof, and the one door (``TransferService``) to copies, proofs and deletions. Not here:
+policies, and the talk with movers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from als_assets.errors import CopyMismatch, NoVerifiedSource, TransferDamaged, TransferFailed
 from als_assets.facility import ExportGate, Facility
-from als_assets.facility.models import LocationClass, MoverKind
+from als_assets.facility.models import LocationClass
 from als_assets.facility.places import Place
-from als_assets.ledger import Ledger, Manifest, Operation, OperationKind, Replica, ReplicaState
+from als_assets.ledger import Ledger, Manifest, Operation, OperationKind, OperationState, Replica, ReplicaState
 from als_assets.ledger.acting import Actor, carry_out
-from als_assets.transfer.acts import DeleteAct, TransferAct
+from als_assets.transfer.acts import TransferAct
+from als_assets.transfer.breaker import Breaker
+from als_assets.transfer.deleting import Deletion, Deletions
+from als_assets.transfer.health import IdentityHealth, identities_health
+from als_assets.transfer.looking import Looks, manifest_of, other_sums
 from als_assets.transfer.mover import DeleteRequest, Mover, TransferRequest
-from als_assets.transfer.posix import sha256_of
+from als_assets.transfer.proving import FreshProof, Proofs
+from als_assets.transfer.tidying import TidyAct, excludes, leftovers, tidy_key
+from als_assets.words import duration_words, rate_words, size_words
 
 # Where to copy from, best first: what is meant to be read before what the detector writes to.
 _SOURCE_ORDER = [LocationClass.STAGING, LocationClass.ARCHIVE, LocationClass.SCRATCH, LocationClass.ACQUISITION]
+RAW = "raw"
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """Proof that a copy exists. ``made`` is False when it was there already and was looked at again."""
+    """Proof that a copy exists. ``made`` is False when it was there already and was looked at again. ``seconds`` is the whole time
+    since the task was accepted; ``metrics`` are bytes, seconds without the queue, bytes_per_s, queued_s and faults."""
 
     replica: Replica
     made: bool
     evidence: Mapping[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     link: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TransferService:
-    """Copies and deletions, on record and with proof.
+    """Copies, proofs and deletions, on record.
 
     ``movers`` are by role: "mover" copies through Globus, "pruner" deletes there, "posix" does both on mounted folders.
     """
@@ -46,9 +55,13 @@ class TransferService:
         self._ledger = ledger
         self._gate = gate
         self._movers = movers
+        self._looks = Looks(facility, ledger, movers)
+        self._breaker = Breaker(facility, ledger)
+        self._deletions = Deletions(ledger, self._breaker, self._looks)
+        self._proofs = Proofs(ledger, self._looks, self._request, self._may_send)
 
     def place(self, location_name: str, path: str) -> Place:
-        return Place(location_name, self._facility.location(location_name), path)
+        return self._looks.place(location_name, path)
 
     def ensure_replica(self, actor: Actor, dataset_key: str, product: str, location_name: str, path: str, variant: str = "") -> Receipt:
         """A verified copy of a dataset's product at a location.
@@ -56,13 +69,17 @@ class TransferService:
         Raises:
             ExportRefused: the dataset must stay; nothing was sent.
             NoVerifiedSource: there is nothing to copy from.
+            CollectionResting: a collection has failed too often; the intent is kept, try again after ``details["retry_s"]``.
             TransferError: the copy failed, needs a person, or is not what was sent.
         """
         self._gate.require(dataset_key, self._facility.site_of(location_name))
         target = self._ledger.replicas.expect(dataset_key, product, location_name, path, variant)
-        if target.state is ReplicaState.VERIFIED and self._still_there(target):
+        if target.state is ReplicaState.VERIFIED and self._looks.still_there(target):
             return Receipt(self._ledger.replicas.get(target.id), made=False, evidence=target.evidence)
-        source = self._begun_from(target) or self._source(dataset_key, product, variant, location_name)
+        begun = self._begun_from(target)
+        source = begun or self._source(dataset_key, product, variant, location_name)
+        if begun is None:
+            self._tidy(actor, target, manifest_of(source))
         operation = self._copy(actor, source, target)
         return self._receipt(operation, target.id)
 
@@ -73,51 +90,71 @@ class TransferService:
 
     def look_again(self, replica: Replica) -> bool:
         """Compare a verified replica with its manifest once more; one that disagrees becomes SUSPECT."""
-        return self._still_there(replica)
-
-    def _still_there(self, replica: Replica) -> bool:
-        found = self.listing(replica)
-        manifest = replica.manifest or Manifest.single(replica.size_bytes or 0)
-        wrong = ["nothing is there"] if found is None else manifest.differences(found)
-        if not wrong:
-            return True
-        self._ledger.replicas.move(replica.id, ReplicaState.SUSPECT, why=f"looked again: {'; '.join(wrong)}")
-        return False
+        return self._looks.still_there(replica)
 
     def listing(self, replica: Replica) -> dict[str, int] | None:
-        place = self.place(replica.location, replica.path)
-        return self._mover_at(place, deleting=False).listing(place)
+        return self._looks.listing(replica)
 
-    def _mover_at(self, place: Place, *, deleting: bool) -> Mover:
-        # A mounted folder is looked at directly: no request, and no other party's word for it.
-        if place.location.mover is MoverKind.POSIX or (place.location.mounted and not deleting):
-            return self._movers["posix"]
-        return self._movers["pruner" if deleting else "mover"]
+    def prove_again(self, actor: Actor, replica: Replica, max_age_days: float) -> FreshProof:
+        """Prove a verified copy afresh: files and sizes always, checksums when the last proof is older than ``max_age_days``.
+
+        Raises:
+            CopyMismatch: it is not what it was; it is SUSPECT now.
+            NoVerifiedSource: there is nothing that it could be compared with.
+            AlsError: nothing could be learnt (a service, a collection, rights); the copy stays as it is on record.
+        """
+        return self._proofs.prove(actor, replica, max_age_days)
 
     def _source(self, dataset_key: str, product: str, variant: str, destination: str) -> Replica:
         copies = self._ledger.replicas.of(dataset_key, product=product, variant=variant, state=ReplicaState.VERIFIED)
         others = [c for c in copies if c.location != destination]
         for copy in sorted(others, key=lambda c: _SOURCE_ORDER.index(self._facility.location(c.location).location_class)):
-            if self._still_there(copy):
+            if self._looks.still_there(copy):
                 return copy
         raise NoVerifiedSource(
             f"There is no verified copy of {product} of scan {dataset_key} to copy to {destination}.",
             next_step="Re-execute the step that makes it; if the raw file itself is gone from every place, call an operator at once.",
         )
 
-    def _copy(self, actor: Actor, source: Replica, target: Replica) -> Operation:
-        manifest = source.manifest or Manifest.single(source.size_bytes or 0)
-        request = TransferRequest(
+    def _request(self, source: Replica, target: Replica, manifest: Manifest) -> TransferRequest:
+        return TransferRequest(
             dataset_key=target.dataset_key,
-            source=self.place(source.location, source.path),
-            destination=self.place(target.location, target.path),
+            source=self._looks.place_of(source),
+            destination=self._looks.place_of(target),
             is_directory=not manifest.is_single_file,
             label=f"{target.dataset_key[:60]} {target.product} to {target.location}",
             sha256=source.sha256 if manifest.is_single_file else None,
+            excludes=() if manifest.is_single_file else excludes(manifest),
         )
-        mover = self._mover_between(request.source, request.destination)
-        act = TransferAct(self._ledger, mover, request, manifest, _transfer_key(target), target.dataset_key, target.id)
-        act.check = self._hash_check(request, source)
+
+    def _may_send(self, actor: Actor, locations: Sequence[str]) -> Callable[[Operation], None]:
+        through_globus = [name for name in locations if self._facility.location(name).collection is not None]
+        return lambda operation: self._breaker.require(operation, through_globus, actor)
+
+    def _tidy(self, actor: Actor, target: Replica, manifest: Manifest) -> None:
+        """Remove what an earlier version of the product left at the destination: it would make every further copy wrong."""
+        place = self._looks.place_of(target)
+        if target.product == RAW or manifest.is_single_file or self._looks.deleter_at(place) is self._movers["posix"]:
+            return
+        names = leftovers(self._looks.listing(target) or {}, manifest, target.manifest)
+        if not names:
+            return
+        places = [self.place(target.location, f"{target.path}/{name}") for name in names]
+        todo = DeleteRequest(target.dataset_key, places[0], False, f"leftovers of {target.dataset_key[:80]}")
+        mover, paths = self._looks.deleter_at(place), [file.mover_path for file in places]
+        act = TidyAct(self._ledger, mover, tidy_key(target, names), target.dataset_key, target.id, todo, paths, names)
+        act.gate = self._may_send(actor, [target.location])
+        carry_out(self._ledger, actor, act, wanted_since=self._ledger.clock())
+
+    def _copy(self, actor: Actor, source: Replica, target: Replica) -> Operation:
+        manifest = manifest_of(source)
+        request = self._request(source, target, manifest)
+        mover = self._looks.mover_between(request.source, request.destination)
+        act = TransferAct(self._ledger, mover, _transfer_key(target), target.dataset_key, target.id, request, manifest)
+        sums: list[Manifest] = []
+        act.check = self._hash_check(request, manifest, sums)
+        if mover is not self._movers["posix"]:
+            act.gate = self._may_send(actor, [source.location, target.location])
         self._ledger.replicas.move(target.id, ReplicaState.COPYING, why=f"copying from {source.location}")
         try:
             # Since the look at the copy, not since the move: another run may have made it in between, and once is enough.
@@ -125,50 +162,47 @@ class TransferService:
         except (TransferFailed, TransferDamaged, CopyMismatch) as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)
             raise
-        self._verified(target, manifest, source, operation)
+        self._verified(target, sums[0] if sums else manifest, source, operation)
         return operation
 
-    def _mover_between(self, source: Place, destination: Place) -> Mover:
-        if MoverKind.POSIX not in (source.location.mover, destination.location.mover):
-            return self._movers["mover"]
-        if source.location.mounted and destination.location.mounted:
-            return self._movers["posix"]
-        raise TransferFailed(
-            f"No mover connects {source.location_name} and {destination.location_name}.",
-            next_step="Give both a Globus collection in the facility file, or mount both here.",
-        )
-
-    def _hash_check(self, request: TransferRequest, source: Replica) -> Any:
-        """Our own SHA-256 of a single file that this machine can read; compared where the source's sum is known."""
+    def _hash_check(self, request: TransferRequest, manifest: Manifest, sums: list[Manifest]) -> Callable[[], dict[str, Any]] | None:
+        """Our own SHA-256 of every file that this machine can read; compared where the source's sum is known. ``sums`` gets them."""
         destination = request.destination
-        if request.is_directory or not destination.location.mounted:
+        if not destination.location.mounted:
             return None
 
         def check() -> dict[str, Any]:
-            found = sha256_of(Path(destination.site_path))
-            if source.sha256 and found != source.sha256:
+            found = self._looks.sums(destination, manifest)
+            wrong = other_sums(manifest, found)
+            if wrong:
                 raise CopyMismatch(
-                    f"The copy of {request.dataset_key} at {destination.location_name} has another SHA-256 than its source.",
+                    f"The copy of {request.dataset_key} at {destination.location_name} has another SHA-256 than its source ({wrong[0]}).",
                     next_step="Re-execute from failure: the copy is made again and compared again.",
-                    expected=source.sha256,
-                    found=found,
+                    expected={entry.path: entry.sha256 for entry in manifest.entries}.get("" if wrong[0] == "the file" else wrong[0]),
+                    found={entry.path: entry.sha256 for entry in found.entries}.get("" if wrong[0] == "the file" else wrong[0]),
                 )
-            return {"sha256": found, "sha256_by": "this platform, read back at the destination"}
+            sums.append(found)
+            single = {"sha256": found.entries[0].sha256} if found.is_single_file else {"sha256_of_files": found.files}
+            return {**single, "sha256_by": "this platform, read back at the destination"}
 
         return check
 
     def _verified(self, target: Replica, manifest: Manifest, source: Replica, operation: Operation) -> None:
         outcome = operation.outcome
-        sha256 = outcome.get("sha256") or source.sha256
+        sha256 = None
         if manifest.is_single_file:
+            sha256 = outcome.get("sha256") or source.sha256
             manifest = Manifest.single(manifest.size_bytes, sha256)
-        task = outcome.get("task", {})
+        task, metrics = outcome.get("task", {}), outcome.get("metrics", {})
         evidence = {
             "copied_from": source.location,
             "task": task.get("task_id"),
             "link": outcome.get("link", ""),
             "checksum": _checksum_words(outcome, source),
             "files_compared": outcome.get("compared_files"),
+            "files_sampled": outcome.get("sampled"),
+            "moved": _metric_words(metrics),
+            "waited_in_queue": None if metrics.get("queued_s") is None else duration_words(metrics["queued_s"]),
             "faults": task.get("faults"),
         }
         self._ledger.replicas.verified(target.id, manifest, why="copied and proven", evidence=evidence, sha256=sha256)
@@ -177,29 +211,49 @@ class TransferService:
         replica = self._ledger.replicas.get(replica_id)
         began, ended = operation.submitted_at, operation.finished_at
         seconds = (ended - began).total_seconds() if began and ended else None
-        return Receipt(replica, made=True, evidence=replica.evidence, seconds=seconds, link=operation.outcome.get("link", ""))
+        outcome = operation.outcome
+        return Receipt(replica, True, replica.evidence, seconds, outcome.get("link", ""), outcome.get("metrics", {}))
 
     def delete_replica(self, actor: Actor, replica: Replica, proof: dict[str, Any]) -> Replica:
         """Delete the bytes of a replica in state DELETING; ``proof`` (why that is safe) is stored with the intent.
 
         Raises:
-            TransferError: it could not be deleted, or is still there; the replica stays in state DELETING.
+            AlsError: it could not be deleted (DeleteFailed), or nothing could be learnt; the replica stays in state DELETING.
         """
-        place = self.place(replica.location, replica.path)
-        manifest = replica.manifest or Manifest.single(0)
-        request = DeleteRequest(replica.dataset_key, place, not manifest.is_single_file, f"prune {replica.dataset_key[:80]}")
-        key = f"delete:{replica.location}:{replica.path}"
-        mover = self._mover_at(place, deleting=True)
-        act = DeleteAct(self._ledger, mover, request, key, replica.dataset_key, replica.id, proof)
-        operation = carry_out(self._ledger, actor, act, wanted_since=replica.changed_at)
-        evidence = {**replica.evidence, "deleted_by": operation.key, "proof": proof, "link": operation.outcome.get("link", "")}
-        return self._ledger.replicas.move(replica.id, ReplicaState.DELETED, why="pruned by policy", evidence=evidence)
+        (done,) = self.delete_replicas(actor, [(replica, proof)])
+        if done.error is not None:
+            raise done.error
+        return done.replica
+
+    def delete_replicas(self, actor: Actor, doomed: Sequence[tuple[Replica, dict[str, Any]]]) -> list[Deletion]:
+        """Delete many replicas in state DELETING, each with its own proof, in as few tasks as possible; answers in the order given.
+        One that fails stays in state DELETING and does not stop the others.
+
+        Raises:
+            LeaseLost: another run took over.
+        """
+        return self._deletions.carry_out(actor, doomed)
 
     def cancel(self, operation: Operation) -> None:
-        """Stop the remote task of an open operation. One that was never submitted has nothing to stop."""
+        """Stop the remote task of an open operation, also one whose acceptance nobody heard of. Without a task nothing has to stop."""
+        role = "pruner" if operation.kind is OperationKind.DELETE else "mover"
+        prepared = operation.handle.get("prepared") or {}
         if "task_id" in operation.handle:
-            role = "pruner" if operation.kind is OperationKind.DELETE else "mover"
             self._movers[role].cancel(operation.handle)
+        elif operation.state is OperationState.INTENT and "submission_id" in prepared:
+            found = self._movers[role].find(prepared)
+            if found is not None:
+                self._movers[role].cancel(found)
+
+    def resting(self) -> dict[str, str]:
+        """Location -> why nothing new is sent there now, for locations whose collection rests after failures."""
+        rests, now = self._breaker.rests(), self._ledger.clock()
+        words = {collection: self._breaker.sentence(rest) for collection, rest in rests.items() if rest.until > now}
+        return {n: words[str(place.collection)] for n, place in self._facility.locations.items() if str(place.collection) in words}
+
+    def identities(self) -> list[IdentityHealth]:
+        """Whether Globus accepts our identities, as the record of operations tells it."""
+        return identities_health(self._facility, self._ledger)
 
 
 def _transfer_key(target: Replica) -> str:
@@ -207,8 +261,16 @@ def _transfer_key(target: Replica) -> str:
     return f"transfer:{target.location}:{target.path}"
 
 
+def _metric_words(metrics: Mapping[str, Any]) -> str | None:
+    if not metrics:
+        return None
+    return f"{size_words(metrics['bytes'])} in {duration_words(metrics['seconds'])} ({rate_words(metrics['bytes_per_s'], 1)})"
+
+
 def _checksum_words(outcome: Mapping[str, Any], source: Replica) -> str:
     by_mover = "mover compared checksums of both sides"
     if source.sha256:
         return f"{by_mover}, and the destination against the known SHA-256"
+    if outcome.get("sha256_of_files"):
+        return f"{by_mover}; SHA-256 of every file taken at the destination"
     return f"{by_mover}; SHA-256 taken at the destination" if outcome.get("sha256") else by_mover

@@ -7,6 +7,8 @@ Here: requests and the reading of answers. Not here: waiting and the record (``e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import globus_sdk
@@ -18,7 +20,11 @@ from als_assets.facility.places import Place
 from als_assets.facility.policy import ExportGate
 from als_assets.transfer.globus_client import GlobusClient
 from als_assets.transfer.globus_states import view_of
-from als_assets.transfer.mover import DeleteRequest, TaskState, TaskView, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, History, TaskState, TaskView, TransferRequest
+
+# Globus takes many more; so many keep a request small and its loss cheap.
+_MOST_ITEMS = 200
+_PAGE = 1000
 
 
 class GlobusMover:
@@ -33,6 +39,7 @@ class GlobusMover:
         self._gate = gate
         self._web = globus.web_url
         self.poll_s = globus.poll_s
+        self.most_items = _MOST_ITEMS
 
     def prepare(self) -> dict[str, Any]:
         with self._client.translated("asking for a submission id") as transfer:
@@ -45,7 +52,7 @@ class GlobusMover:
         document = TransferData(
             str(source.location.collection),
             str(destination.location.collection),
-            label=_label(request.label),
+            label=_label(request.label, prepared["submission_id"]),
             submission_id=prepared["submission_id"],
             sync_level="checksum",
             verify_checksum=True,
@@ -57,8 +64,8 @@ class GlobusMover:
             notify_on_inactive=False,
         )
         document.add_item(source.mover_path, destination.mover_path, **_item_options(request))
-        if request.is_directory:
-            document.add_filter_rule("*.partial", method="exclude")
+        for pattern in request.excludes:
+            document.add_filter_rule(pattern, method="exclude", type="file")
         with self._client.translated(f"submitting the transfer of {request.dataset_key}") as transfer:
             answer = transfer.submit_transfer(document)
         return {"task_id": answer["task_id"], "code": answer["code"]}
@@ -66,7 +73,7 @@ class GlobusMover:
     def start_delete(self, request: DeleteRequest, prepared: Mapping[str, Any]) -> dict[str, Any]:
         document = DeleteData(
             str(request.place.location.collection),
-            label=_label(request.label),
+            label=_label(request.label, prepared["submission_id"]),
             submission_id=prepared["submission_id"],
             recursive=request.is_directory,
             ignore_missing=False,
@@ -74,7 +81,8 @@ class GlobusMover:
             notify_on_failed=False,
             notify_on_inactive=False,
         )
-        document.add_item(request.place.mover_path)
+        for path in prepared.get("paths") or [request.place.mover_path]:
+            document.add_item(path)
         with self._client.translated(f"submitting the deletion of {request.place.mover_path}") as transfer:
             answer = transfer.submit_delete(document)
         return {"task_id": answer["task_id"], "code": answer["code"]}
@@ -87,10 +95,28 @@ class GlobusMover:
             if task is None:
                 return TaskView(TaskState.FAILED, f"Globus does not know the task {task_id} any more.", {"task_id": task_id}, link)
             view = view_of(task, link=link)
-            if view.state in (TaskState.QUEUED, TaskState.ACTIVE, TaskState.SUCCEEDED):
+            if view.state in (TaskState.QUEUED, TaskState.ACTIVE, TaskState.WAITING, TaskState.SUCCEEDED):
                 return view
             events = [_event(e) for e in transfer.task_event_list(task_id, limit=5)["DATA"]]
-        return TaskView(view.state, view.sentence, {**view.facts, "events": events}, view.link)
+        return replace(view, facts={**view.facts, "events": events})
+
+    def find(self, prepared: Mapping[str, Any]) -> dict[str, Any] | None:
+        # The API has no question for a submission id; our labels end with it.
+        with self._client.translated("looking for a task whose answer was lost") as transfer:
+            for task in transfer.task_list(limit=_PAGE, filter="status:ACTIVE,INACTIVE")["DATA"]:
+                if str(task["label"] or "").endswith(_mark(prepared["submission_id"])):
+                    return {"task_id": task["task_id"], "code": "Found"}
+        return None
+
+    def history(self, handle: Mapping[str, Any]) -> History:
+        task_id = handle["task_id"]
+        with self._client.translated(f"asking what task {task_id} did") as transfer:
+            left_out = [f"{e['source_path']} ({e['error_code']})" for e in transfer.task_skipped_errors(task_id)["DATA"]]
+            events = transfer.task_event_list(task_id, limit=_PAGE)["DATA"]
+            began = [e["time"] for e in events if e["code"] == "STARTED"]
+            asked = transfer.get_task(task_id)["request_time"]
+        queued_s = (datetime.fromisoformat(began[-1]) - datetime.fromisoformat(asked)).total_seconds() if began else None
+        return History(left_out, queued_s)
 
     def cancel(self, handle: Mapping[str, Any]) -> None:
         """Ask Globus to stop the task, and believe it only when Globus says that it is over."""
@@ -105,6 +131,12 @@ class GlobusMover:
             if found["type"] != "dir":
                 return {"": int(found["size"])}
             return self._walk(transfer, str(place.location.collection), place.mover_path)
+
+    def size_of(self, place: Place, name: str) -> int | None:
+        path = f"{place.mover_path}/{name}" if name else place.mover_path
+        with self._client.translated(f"looking at {path} at {place.location_name}") as transfer:
+            found = _found(lambda: transfer.operation_stat(str(place.location.collection), path))
+        return int(found["size"]) if found is not None and found["type"] == "file" else None
 
     def _walk(self, transfer: globus_sdk.TransferClient, collection: str, root: str) -> dict[str, int]:
         """There is no recursive listing in the API: one request per folder."""
@@ -145,10 +177,16 @@ def _item_options(request: TransferRequest) -> dict[str, Any]:
     return {}
 
 
-def _label(text: str) -> str:
-    """Globus allows 128 characters, one line, no blanks at the ends; letters outside ASCII show badly in its mails."""
+def _label(text: str, submission_id: str) -> str:
+    """Globus allows 128 characters, one line, no blanks at the ends; letters outside ASCII show badly in its mails. The end is what
+    a task is found by when the answer to its submission was lost."""
     plain = "".join(c if c.isascii() and c.isprintable() else "_" for c in text)
-    return plain[:128].strip()
+    mark = _mark(submission_id)
+    return plain[: 128 - len(mark)].strip() + mark
+
+
+def _mark(submission_id: str) -> str:
+    return f" {submission_id}"
 
 
 def _event(event: Mapping[str, Any]) -> str:

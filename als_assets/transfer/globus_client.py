@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from functools import cached_property
 
 import globus_sdk
-from globus_sdk import ClientApp, ConfidentialAppAuthClient, GlobusAppConfig, TransferClient
+from globus_sdk import TransferClient
 from globus_sdk.transport import RetryConfig
 
 from als_assets.errors import CredentialsRejected, ServiceUnreachable, TransferFailed, TransferNeedsPerson
 from als_assets.facility.identities import GlobusIdentity
 from als_assets.facility.models import Globus
+from als_assets.globus_tokens import client_app, login_error
 
 
 class GlobusClient:
-    """A Transfer client for one service identity. Tokens live in memory: one token request per process, none on disk."""
+    """A Transfer client for one service identity, which gives itself the consents that collections want (once per request)."""
 
     def __init__(self, globus: Globus, identity_name: str, identity: GlobusIdentity) -> None:
         self._globus = globus
@@ -32,13 +33,7 @@ class GlobusClient:
 
     @cached_property
     def transfer(self) -> TransferClient:
-        login = ConfidentialAppAuthClient(
-            self._identity.client_id.read(),
-            self._identity.client_secret.read(),
-            base_url=self._globus.auth_url or None,
-            retry_config=RetryConfig(max_retries=2),
-        )
-        app = ClientApp("als-assets", login_client=login, config=GlobusAppConfig(token_storage="memory"))
+        app = client_app(self._globus.auth_url, self._identity)
         return TransferClient(app=app, base_url=self._globus.transfer_url or None, retry_config=RetryConfig(max_retries=3))
 
     @contextmanager
@@ -51,7 +46,7 @@ class GlobusClient:
         try:
             yield self.transfer
         except globus_sdk.AuthAPIError as error:
-            raise self._auth_error(error, doing) from error
+            raise login_error(error, self.identity_name, self._identity, doing) from error
         except globus_sdk.TransferAPIError as error:
             raise self._transfer_error(error, doing) from error
         except globus_sdk.NetworkError as error:
@@ -59,27 +54,19 @@ class GlobusClient:
                 f"Globus did not answer while {doing}.", next_step="It is tried again by itself; see status.globus.org."
             ) from error
 
-    def _auth_error(self, error: globus_sdk.AuthAPIError, doing: str) -> Exception:
-        if error.http_status >= 500 or error.http_status == 429:
-            return ServiceUnreachable(f"Globus Auth answered {error.http_status} while {doing}.", next_step="It is tried again by itself.")
-        return CredentialsRejected(
-            f"Globus refused the credentials of the identity '{self.identity_name}' while {doing}.",
-            next_step=f"Put a valid secret into {self._identity.client_secret}, then re-execute from failure.",
-            http_status=error.http_status,
-        )
-
     def _transfer_error(self, error: globus_sdk.TransferAPIError, doing: str) -> Exception:
         words = f"{error.code}: {error.message}"
         if error.info.consent_required or error.info.authorization_parameters:
             return TransferNeedsPerson(
                 f"Globus wants a consent or a login for the identity '{self.identity_name}' while {doing} ({words}).",
-                next_step="An operator gives the consent named in the Globus message, then re-executes from failure.",
+                next_step="It could not give it to itself: an operator gives the consent in the message, then re-executes from failure.",
+                required_scopes=error.info.consent_required.required_scopes if error.info.consent_required else None,
             )
         if error.http_status == 401:
-            return self._auth_error(error, doing) if isinstance(error, globus_sdk.AuthAPIError) else self._refused(doing)
+            return self._refused(doing)
         if error.http_status == 429 or error.http_status >= 500:
             return ServiceUnreachable(
-                f"Globus answered {error.http_status} while {doing} ({words}).", next_step="It is tried again by itself."
+                f"Globus answered {error.http_status} while {doing} ({words}).", next_step="It is tried again by itself.", code=error.code
             )
         return TransferFailed(
             f"Globus refused while {doing} ({words}).",

@@ -1,71 +1,94 @@
 """What a Globus task document means: a total function from its fields to our task states, with a sentence for staff.
 
-Here: the classification, pure. Not here: requests. Globus says that error codes may change, so they are classified by table with
-a safe default and never by an exhaustive list. Source: https://docs.globus.org/api/transfer/task/.
+Here: the classification, pure, by the rows of ``globus_outcomes``. Not here: requests, and the rows. Globus says that error codes
+may change, so a code without a row has a safe default: it is never a success. Source: https://docs.globus.org/api/transfer/task/.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from als_assets.transfer.globus_outcomes import OTHER, STATE_OF, Answer, Outcome, Says, outcome
 from als_assets.transfer.mover import TaskState, TaskView
-from als_assets.words import size_words
 
 # Globus re-sends a damaged file by itself; after that many faults the path is not to be trusted.
 DAMAGE_FAULTS = 3
-# A file may still be closing at its writer: these codes count only after they had time to pass.
+# A file may still be closing at its writer: such codes count only after they had time to pass.
 SETTLE = timedelta(minutes=2)
-HOPELESS_CODES = {
-    "FILE_NOT_FOUND": "the source is not there",
-    "PERMISSION_DENIED": "access is denied",
-    "IS_A_DIRECTORY": "a folder is where a file was expected",
-    "NOT_A_DIRECTORY": "a file is where a folder was expected",
-}
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A task document being read."""
+
+    task: Mapping[str, Any]
+    link: str
+    facts: dict[str, Any]
+
+    def view(self, row: Outcome, sentence: str, *, state: TaskState | None = None, code: str = "") -> TaskView:
+        trouble = (code or row.code) if row.rests else ""
+        return TaskView(state or STATE_OF[row.answer], sentence, self.facts, self.link, row.next_step, trouble)
+
+    def text(self, *names: str, default: str) -> str:
+        return next((str(self.task[name]) for name in names if self.task.get(name)), default)
 
 
 def view_of(task: Mapping[str, Any], *, link: str, now: datetime | None = None) -> TaskView:
     """The state of a task document, in our words."""
-    status = task.get("status")
-    facts = _facts(task)
-    if status == "SUCCEEDED":
-        return _succeeded(task, facts, link)
-    if status == "FAILED":
-        fatal = task.get("fatal_error") or {}
-        code, words = fatal.get("code", "no code"), fatal.get("description", "no description")
-        return TaskView(TaskState.FAILED, f"Globus ended the task as failed ({code}: {words}).", facts, link)
-    if status == "INACTIVE":
-        reason = task.get("nice_status_short_description") or task.get("nice_status") or "no reason given"
-        return TaskView(TaskState.NEEDS_PERSON, f"Globus has suspended the task: {reason}.", facts, link)
-    if status != "ACTIVE":
-        return TaskView(TaskState.UNKNOWN, f"Globus reports the state '{status}', which is not known here.", facts, link)
-    return _active(task, facts, link, now or datetime.now(UTC))
+    look = _Look(task, link, _facts(task))
+    row = outcome(Says.STATUS, str(task.get("status")))
+    if row.answer is Answer.PROVE:
+        return _succeeded(look, row)
+    if row.answer is Answer.FAIL:
+        return _failed(look)
+    if row.answer is Answer.PERSON:
+        reason = look.text("nice_status_short_description", "nice_status", default="no reason given")
+        return look.view(row, f"{row.words}: {reason}.", code=look.text("nice_status", default="INACTIVE"))
+    if row.answer is Answer.FOLLOW:
+        return _active(look, now or datetime.now(UTC))
+    return look.view(row, f"Globus reports the state '{task.get('status')}', which {row.words}.")
 
 
-def _succeeded(task: Mapping[str, Any], facts: dict[str, Any], link: str) -> TaskView:
-    skipped = int(task.get("subtasks_skipped_errors") or 0)
+def _succeeded(look: _Look, row: Outcome) -> TaskView:
+    skipped = int(look.task.get("subtasks_skipped_errors") or 0)
     if skipped:
-        return TaskView(TaskState.FAILED, f"Globus calls it a success but left out {skipped} file(s) with errors.", facts, link)
-    if task.get("type") == "TRANSFER" and task.get("verify_checksum") is not True:
-        return TaskView(TaskState.FAILED, "Globus calls it a success but did not compare checksums.", facts, link)
-    return TaskView(TaskState.SUCCEEDED, "Globus finished the task.", facts, link)
+        bad = outcome(Says.EVENT, "SKIPPED_ERRORS")
+        return look.view(bad, f"Globus calls it a success but left out {skipped} file(s) with errors.")
+    if look.task.get("type") == "TRANSFER" and look.task.get("verify_checksum") is not True:
+        return look.view(outcome(Says.FATAL, OTHER), "Globus calls it a success but did not compare checksums.")
+    return look.view(row, row.words)
 
 
-def _active(task: Mapping[str, Any], facts: dict[str, Any], link: str, now: datetime) -> TaskView:
-    nice = str(task.get("nice_status") or "OK")
-    if task.get("is_paused"):
-        return TaskView(TaskState.NEEDS_PERSON, "The task is paused by a rule of the collection's manager.", facts, link)
-    if "CHECKSUM" in nice and int(task.get("faults") or 0) >= DAMAGE_FAULTS:
-        faults = task["faults"]
-        return TaskView(TaskState.DAMAGED, f"The copy arrived damaged {faults} times (checksums differ).", facts, link)
-    if nice in HOPELESS_CODES and now - _time(task.get("request_time"), now) > SETTLE:
-        return TaskView(TaskState.HOPELESS, f"Globus keeps trying, but {HOPELESS_CODES[nice]} ({nice}).", facts, link)
+def _failed(look: _Look) -> TaskView:
+    fatal = look.task.get("fatal_error") or {}
+    code, words = str(fatal.get("code", "no code")), fatal.get("description", "no description")
+    row = outcome(Says.FATAL, code)
+    meaning = "" if row.code == OTHER else f": {row.words}"
+    return look.view(row, f"Globus ended the task as failed{meaning} ({code}: {words}).", code=code)
+
+
+def _active(look: _Look, now: datetime) -> TaskView:
+    if look.task.get("is_paused"):
+        row = outcome(Says.PAUSED, "true")
+        return look.view(row, f"Waiting: {row.words}.", code=look.text("nice_status", default="PAUSED"))
+    nice = str(look.task.get("nice_status") or "OK")
+    row = outcome(Says.NICE, "VERIFY_CHECKSUM" if "CHECKSUM" in nice else nice)
+    faults = int(look.task.get("faults") or 0)
+    if row.answer is Answer.RESENT and faults >= DAMAGE_FAULTS:
+        return look.view(row, f"The copy arrived damaged {faults} times ({row.words}).")
+    if row.answer is Answer.GIVE_UP and now - _time(look.task.get("request_time"), now) > SETTLE:
+        return look.view(row, f"Globus keeps trying, but {row.words} ({nice}).")
     if nice == "Queued":
-        return TaskView(TaskState.QUEUED, "Waiting for a free Globus slot (three tasks run at a time).", facts, link)
-    moved = int(task.get("bytes_transferred") or 0)
-    trouble = "" if nice == "OK" else f"; Globus reports {nice} and goes on trying"
-    return TaskView(TaskState.ACTIVE, f"Globus has moved {size_words(moved)}{trouble}.", facts, link)
+        return look.view(row, f"Waiting: {row.words}.", state=TaskState.QUEUED)
+    if row.answer is Answer.WAIT:
+        return look.view(row, f"Waiting: {row.words} ({nice}); Globus goes on trying.")
+    trouble = (
+        "" if nice == "OK" else f"{row.words} ({nice})" if row.code == OTHER else f"Globus reports {nice} ({row.words}) and goes on trying"
+    )
+    return look.view(row, trouble, state=TaskState.ACTIVE)
 
 
 def _facts(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,6 +96,7 @@ def _facts(task: Mapping[str, Any]) -> dict[str, Any]:
         "task_id",
         "status",
         "nice_status",
+        "nice_status_details",
         "faults",
         "files",
         "files_transferred",

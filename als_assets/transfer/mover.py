@@ -18,6 +18,7 @@ class TaskState(StrEnum):
 
     QUEUED = "queued"
     ACTIVE = "active"
+    WAITING = "waiting"  # paused, or a collection is away: the task is kept and goes on by itself
     DAMAGED = "damaged"  # checksums keep disagreeing
     HOPELESS = "hopeless"  # the mover would go on trying for a day: the source is missing, or access is denied
     NEEDS_PERSON = "needs person"
@@ -28,17 +29,30 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True)
 class TaskView:
-    """A look at one task. ``sentence`` is for staff; ``facts`` are the mover's own numbers and last events."""
+    """A look at one task. ``sentence`` and ``next_step`` are for staff (an ACTIVE task may have an empty sentence: nothing but its
+    progress is to be told); ``facts`` are the mover's own numbers and last events; ``trouble`` is the code of an error that a
+    location caused, not the task."""
 
     state: TaskState
     sentence: str
     facts: Mapping[str, Any]
     link: str = ""
+    next_step: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class History:
+    """What a mover tells of a task that succeeded: files that it left out, and how long it waited for its turn (None: unknown)."""
+
+    left_out: list[str]
+    queued_s: float | None
 
 
 @dataclass(frozen=True)
 class TransferRequest:
-    """A copy from one place to another; ``sha256`` (of a single file) is what the destination must have."""
+    """A copy from one place to another; ``sha256`` (of a single file) is what the destination must have; ``excludes`` are patterns
+    of file names below a folder that stay behind."""
 
     dataset_key: str
     source: Place
@@ -46,10 +60,13 @@ class TransferRequest:
     is_directory: bool
     label: str
     sha256: str | None = None
+    excludes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DeleteRequest:
+    """One replica to delete. ``prepared["paths"]`` may name more mover paths at the same location, deleted by the same task."""
+
     dataset_key: str
     place: Place
     is_directory: bool
@@ -58,9 +75,10 @@ class DeleteRequest:
 
 class Mover(Protocol):
     """A mover. ``prepare`` returns what must be on record before the first request (for Globus the submission id); ``start_*``
-    with the same preparation twice starts one task."""
+    with the same preparation twice starts one task. ``most_items`` is how many replicas one deletion may name."""
 
     poll_s: float
+    most_items: int
 
     def prepare(self) -> dict[str, Any]: ...
 
@@ -68,10 +86,22 @@ class Mover(Protocol):
 
     def start_delete(self, request: DeleteRequest, prepared: Mapping[str, Any]) -> dict[str, Any]: ...
 
+    def find(self, prepared: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The handle of a task that still runs, accepted under this preparation although its answer was lost; None: there is none."""
+        ...
+
     def look(self, handle: Mapping[str, Any]) -> TaskView: ...
+
+    def history(self, handle: Mapping[str, Any]) -> History:
+        """Of a transfer that succeeded. Raises TransferFailed when it is not told (Globus may need a moment)."""
+        ...
 
     def cancel(self, handle: Mapping[str, Any]) -> None: ...
 
     def listing(self, place: Place) -> dict[str, int] | None:
         """Files at a place: relative path -> size in bytes ("" -> size for a single file); None where nothing is there."""
+        ...
+
+    def size_of(self, place: Place, name: str) -> int | None:
+        """Size in bytes of one file below a place, asked for by itself; None where no file is."""
         ...

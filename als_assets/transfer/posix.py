@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from als_assets.errors import PathOutsideLocation, TransferDamaged, TransferFailed
+from als_assets.errors import DeleteFailed, PathOutsideLocation, TransferDamaged, TransferFailed
 from als_assets.facility.places import Place
 from als_assets.facility.policy import ExportGate
-from als_assets.transfer.mover import DeleteRequest, TaskState, TaskView, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, History, TaskState, TaskView, TransferRequest
 
 _BLOCK_BYTES = 1 << 22
 
@@ -64,6 +64,7 @@ class PosixMover:
     """Copies between mounted locations. The work is done inside ``start_*``; ``look`` reports what was stored."""
 
     poll_s = 1.0
+    most_items = 1
 
     def __init__(self, gate: ExportGate) -> None:
         self._gate = gate
@@ -97,7 +98,7 @@ class PosixMover:
         try:
             _remove_expected(target, is_directory=request.is_directory)
         except OSError as error:
-            raise TransferFailed(
+            raise DeleteFailed(
                 f"Deleting {target} failed: {error.strerror}.",
                 next_step="Check the rights of the folder, then run prune again.",
             ) from error
@@ -110,8 +111,18 @@ class PosixMover:
     def cancel(self, handle: Mapping[str, Any]) -> None:
         """Nothing runs outside ``start_*``."""
 
+    def find(self, prepared: Mapping[str, Any]) -> dict[str, Any] | None:
+        return None
+
+    def history(self, handle: Mapping[str, Any]) -> History:
+        return History([], 0.0)
+
     def listing(self, place: Place) -> dict[str, int] | None:
         return files_under(_local(place))
+
+    def size_of(self, place: Place, name: str) -> int | None:
+        file = _local(place) / name if name else _local(place)
+        return file.stat().st_size if file.is_file() and not file.is_symlink() else None
 
 
 def _local(place: Place) -> Path:

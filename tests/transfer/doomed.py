@@ -37,9 +37,12 @@ class Zygote:
         self._process.wait(timeout=20)
         self._process.stdout.close()
 
-    def start(self, work: str, point: str = "", **arguments: Any) -> int:
-        """A process that does ``work``; it dies at ``point``: 'before|after module:Class.method [n-th call]'. Its process id."""
-        return int(self._ask({"work": work, "point": point, "arguments": arguments}))
+    def start(self, work: str, point: str = "", *, statement: str = "", report: str = "", **arguments: Any) -> int:
+        """A process that does ``work``; it dies at ``point``: 'before|after module:Class.method [n-th call]', or when it comes to the
+        ``statement`` ('file.py:line') between intent and outcome. ``report`` is a file for the statements that it came to. Its
+        process id."""
+        trace = {"statement": statement, "report": report}
+        return int(self._ask({"work": work, "point": point, "arguments": arguments, "trace": trace}))
 
     def wait(self, pid: int) -> int:
         """The exit code, as subprocess says it (-9: killed)."""
@@ -94,13 +97,20 @@ def _delete(platform: Any, actor: Any, replica: int) -> None:
     platform.transfers.delete_replica(actor, platform.ledger.replicas.get(replica), {"because": "a test"})
 
 
+def _delete_many(platform: Any, actor: Any, replicas: list[int]) -> None:
+    doomed = [(platform.ledger.replicas.get(replica), {"because": f"a test of {replica}"}) for replica in replicas]
+    for done in platform.transfers.delete_replicas(actor, doomed):
+        if done.error is not None:
+            raise done.error
+
+
 def _job(platform: Any, actor: Any, site: str, name: str, key: str, script: str, output: str, log_dir: str) -> None:
     from small_jobs import do_job
 
     do_job(platform, actor, site=site, name=name, key=key, script=script, output=output, log_dir=log_dir)
 
 
-def _live(facility_file: Path, work: str, point: str, arguments: dict[str, Any]) -> int:
+def _live(facility_file: Path, work: str, point: str, arguments: dict[str, Any], trace: dict[str, str]) -> int:
     """The life of one process: 0 when the work was done, 3 when it was refused."""
     from als_assets.errors import AlsError
     from als_assets.facility import load_facility
@@ -112,14 +122,21 @@ def _live(facility_file: Path, work: str, point: str, arguments: dict[str, Any])
     ledger = platform.ledger
     if point:
         _arm(point)
+    statements = None
+    if trace["statement"] or trace["report"]:
+        from statements import Statements  # in this folder
+
+        statements = Statements(ledger.engine, trace["statement"])
     run_id = f"doomed-{os.getpid()}"
     ledger.workers.register(run_id, None)
     actor = Actor(run_id, lambda other: ledger.workers.life_of(other) is Life.GONE, wait=lambda _s: time.sleep(0.03))
     try:
-        {"copy": _copy, "delete": _delete, "job": _job}[work](platform, actor, **arguments)
+        {"copy": _copy, "delete": _delete, "delete_many": _delete_many, "job": _job}[work](platform, actor, **arguments)
     except AlsError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 3
+    if statements is not None and trace["report"]:
+        Path(trace["report"]).write_text(json.dumps(statements.stop()))
     return 0
 
 

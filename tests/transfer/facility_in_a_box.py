@@ -152,9 +152,13 @@ def running_facility(folder: Path) -> Iterator[Bench]:
     document = json.loads(box.simulator_file.read_text())
     for service, changes in simulator_settings.items():
         document[service].update(changes)
+    for iri in document["iri"].values():
+        iri.update(simulator_settings["sfapi"])
     box.simulator_file.write_text(json.dumps(document))
     with Simulator(load_config(box.simulator_file)) as simulator:
         bench = Bench(box, simulator.control, platform_of(box))
         yield bench
-        bench.platform.compute._transports["nersc"].close()
+        for transport in bench.platform.compute._transports.values():
+            if hasattr(transport, "close"):
+                transport.close()
         bench.ledger.close()

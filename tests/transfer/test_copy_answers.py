@@ -128,15 +128,33 @@ def test_a_refused_request_is_closed_so_that_the_next_one_is_new(bench: Bench) -
     assert bench.newest(scan).attempt == 2
 
 
-def test_a_missing_consent_is_a_matter_for_a_person(bench: Bench) -> None:
-    scan = bench.admit()
-    body = {"code": "ConsentRequired", "message": "Missing required data_access consent", "required_scopes": ["urn:globus:some:scope"]}
-    bench.control.add_fault(where="http", method="POST", path="/v0.10/transfer", status=403, body=body)
+CONSENT = {"code": "ConsentRequired", "message": "Missing required data_access consent", "required_scopes": ["urn:globus:some:scope"]}
 
-    with pytest.raises(TransferNeedsPerson, match=r"consent or a login for the identity 'mover'.*ConsentRequired"):
+
+def test_a_missing_consent_is_given_by_the_identity_to_itself(bench: Bench) -> None:
+    scan = bench.admit()
+    bench.control.add_fault(where="http", method="POST", path="/v0.10/transfer", status=403, body=CONSENT)
+    before = len(bench.control.requests("POST", "/v2/oauth2/token"))
+
+    bench.assert_arrives(scan, tasks=1)
+
+    asked = bench.control.requests("POST", "/v2/oauth2/token")[before:]
+    assert ["urn:globus:some:scope" in str(request["body"]) for request in asked] == [True], "one token request, with the scope"
+
+
+def test_a_consent_that_does_not_help_is_a_matter_for_a_person(bench: Bench) -> None:
+    scan = bench.admit()
+    bench.control.add_fault(where="http", method="POST", path="/v0.10/transfer", status=403, body=CONSENT, times=None)
+
+    with pytest.raises(TransferNeedsPerson, match=r"consent or a login for the identity 'mover'.*ConsentRequired") as caught:
         bench.copy(scan, RAW)
 
+    assert caught.value.details["required_scopes"] == ["urn:globus:some:scope"]
+    assert len([r for r in bench.control.requests("POST", "/v0.10/transfer") if scan.key in str(r["body"])]) == 2, (
+        "repeated once, not for ever"
+    )
     assert bench.tasks(scan) == []
+    bench.control.clear_faults()
     bench.assert_arrives(scan, tasks=1)
 
 

@@ -9,12 +9,13 @@ import pytest
 from facility_in_a_box import NERSC_RAW, RAW, Bench
 
 from als_assets.errors import (
+    CollectionResting,
     NoVerifiedSource,
     TransferDamaged,
     TransferFailed,
     TransferNeedsPerson,
 )
-from als_assets.ledger import OperationState, ReplicaState
+from als_assets.ledger import OperationState, ReplicaState, acting
 from als_assets.transfer import globus_states
 
 ONLY_TASKS = "/v0.10/task/*"
@@ -66,13 +67,31 @@ def test_an_inactive_task_waits_for_a_person_and_the_same_task_goes_on(bench: Be
     bench.assert_arrives(scan, tasks=1)
 
 
-def test_a_paused_task_is_kept_too(bench: Bench) -> None:
+def test_a_paused_task_is_waited_for_with_words(bench: Bench) -> None:
     scan = bench.admit()
     bench.control.add_fault(where="transfer", action="pause")
 
-    with pytest.raises(TransferNeedsPerson, match="paused by a rule"):
+    def tell(sentence: str) -> None:
+        bench.told.append(sentence)
+        if "paused by a rule" in sentence:
+            bench.control.clear_faults()
+
+    bench.copy(scan, RAW, bench.actor(tell=tell))
+
+    assert any(words.startswith("Waiting: it is paused by a rule") for words in bench.told)
+    assert len(bench.tasks(scan)) == 1
+
+
+def test_a_long_pause_sets_the_step_free_and_keeps_the_task(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acting, "PATIENCE", timedelta(0))
+    scan = bench.admit()
+    bench.control.add_fault(where="transfer", action="pause")
+
+    with pytest.raises(CollectionResting, match="paused by a rule") as caught:
         bench.copy(scan, RAW)
 
+    assert "The task is kept" in caught.value.next_step
+    assert bench.newest(scan).state is OperationState.SUBMITTED
     bench.control.clear_faults()
     bench.control.wait_for(lambda: bench.tasks(scan)[0]["status"] == "SUCCEEDED", what="the end of the pause")
     bench.assert_arrives(scan, tasks=1)

@@ -74,7 +74,7 @@ def test_a_folder_under_the_name_of_a_file_is_never_deleted(bench: Bench, raw: t
     file.mkdir()
     (file / "somebody's work").write_text("precious")
 
-    with pytest.raises(TransferFailed, match="IS_A_DIRECTORY"):
+    with pytest.raises(DeleteFailed, match="IS_A_DIRECTORY"):
         delete(bench, replica)
 
     assert (file / "somebody's work").read_text() == "precious"
@@ -105,7 +105,7 @@ def test_a_failed_deletion_says_why_and_can_be_repeated(bench: Bench, raw: tuple
     scan, replica = raw
     bench.control.add_fault(where="delete", action="fail", code="ENDPOINT_ERROR", message="the tape robot is asleep")
 
-    with pytest.raises(TransferFailed, match="the tape robot is asleep"):
+    with pytest.raises(DeleteFailed, match="the tape robot is asleep"):
         delete(bench, replica)
 
     assert bench.raw_file(scan, "spot832").exists()
@@ -117,7 +117,7 @@ def test_a_deletion_that_is_denied_is_given_up(bench: Bench, raw: tuple[Dataset,
     scan, replica = raw
     bench.control.add_fault(where="delete", action="error", code="PERMISSION_DENIED", times=None)
 
-    with pytest.raises(TransferFailed, match="access is denied"):
+    with pytest.raises(DeleteFailed, match="access is denied"):
         delete(bench, replica)
 
     assert bench.tasks(scan, "DELETE")[0]["fatal_error"]["code"] == "CANCELED"

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from als_assets.transfer.globus_states import DAMAGE_FAULTS, HOPELESS_CODES, SETTLE, view_of
-from als_assets.transfer.mover import TaskState
+from als_assets.transfer.globus_outcomes import OTHER, OUTCOMES, STATE_OF, Answer, Outcome, Says, outcome
+from als_assets.transfer.globus_states import DAMAGE_FAULTS, SETTLE, view_of
+from als_assets.transfer.mover import TaskState, TaskView
+from als_assets.transfer.outcomes_page import page
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATE, JUST_NOW = (NOW - 2 * SETTLE).isoformat(), (NOW - SETTLE / 2).isoformat()
 GOOD = {"status": "SUCCEEDED", "type": "TRANSFER", "verify_checksum": True, "subtasks_skipped_errors": 0}
 S = TaskState
+HOPELESS_CODES = {row.code: row.words for row in OUTCOMES if row.answer is Answer.GIVE_UP}
+AWAY = [row.code for row in OUTCOMES if row.says is Says.NICE and row.rests]
 
 TABLE: list[tuple[dict[str, Any], TaskState, str]] = [
     (GOOD, S.SUCCEEDED, "finished the task"),
@@ -29,13 +34,15 @@ TABLE: list[tuple[dict[str, Any], TaskState, str]] = [
     ({"status": "INACTIVE", "nice_status_short_description": "credentials expired"}, S.NEEDS_PERSON, "credentials expired"),
     ({"status": "INACTIVE", "nice_status": "PAUSED_BY_ADMIN"}, S.NEEDS_PERSON, "PAUSED_BY_ADMIN"),
     ({"status": "INACTIVE"}, S.NEEDS_PERSON, "no reason given"),
-    ({"status": "ACTIVE", "is_paused": True, "nice_status": "OK"}, S.NEEDS_PERSON, "paused by a rule"),
+    ({"status": "ACTIVE", "is_paused": True, "nice_status": "OK"}, S.WAITING, "Waiting: it is paused by a rule"),
     ({"status": "ACTIVE", "nice_status": "Queued"}, S.QUEUED, "free Globus slot"),
-    ({"status": "ACTIVE", "nice_status": "OK", "bytes_transferred": 12_900_000_000}, S.ACTIVE, "moved 12.9 GB."),
-    ({"status": "ACTIVE", "nice_status": None}, S.ACTIVE, "moved 0 B."),
-    ({"status": "ACTIVE", "nice_status": "ENDPOINT_ERROR"}, S.ACTIVE, "reports ENDPOINT_ERROR and goes on trying"),
-    ({"status": "ACTIVE", "nice_status": "GC_NOT_CONNECTED"}, S.ACTIVE, "GC_NOT_CONNECTED"),
-    ({"status": "ACTIVE", "nice_status": "A_CODE_OF_2031", "request_time": LATE}, S.ACTIVE, "A_CODE_OF_2031"),
+    ({"status": "ACTIVE", "nice_status": "OK", "bytes_transferred": 12_900_000_000}, S.ACTIVE, ""),
+    ({"status": "ACTIVE", "nice_status": None}, S.ACTIVE, ""),
+    (
+        {"status": "ACTIVE", "nice_status": "A_CODE_OF_2031", "request_time": LATE},
+        S.ACTIVE,
+        "not known here, and goes on trying (A_CODE_OF_2031)",
+    ),
     ({"status": "ACTIVE", "nice_status": "VERIFY_CHECKSUM", "faults": DAMAGE_FAULTS - 1}, S.ACTIVE, "VERIFY_CHECKSUM"),
     ({"status": "ACTIVE", "nice_status": "VERIFY_CHECKSUM", "faults": DAMAGE_FAULTS}, S.DAMAGED, f"damaged {DAMAGE_FAULTS} times"),
     ({"status": "PAUSED"}, S.UNKNOWN, "'PAUSED'"),
@@ -43,6 +50,7 @@ TABLE: list[tuple[dict[str, Any], TaskState, str]] = [
     ({"status": None}, S.UNKNOWN, "'None'"),
     ({}, S.UNKNOWN, "'None'"),
 ]
+TABLE += [({"status": "ACTIVE", "nice_status": code, "request_time": LATE}, S.WAITING, f"({code}); Globus goes on trying") for code in AWAY]
 TABLE += [({"status": "ACTIVE", "nice_status": code, "request_time": LATE}, S.HOPELESS, words) for code, words in HOPELESS_CODES.items()]
 TABLE += [({"status": "ACTIVE", "nice_status": code, "request_time": JUST_NOW}, S.ACTIVE, code) for code in HOPELESS_CODES]
 TABLE += [({"status": "ACTIVE", "nice_status": code, "request_time": "soon"}, S.ACTIVE, code) for code in HOPELESS_CODES]
@@ -97,10 +105,61 @@ DOCUMENTS = st.fixed_dictionaries(
 def test_any_document_has_a_state_and_only_a_proven_success_is_one(task: dict[str, Any]) -> None:
     view = view_of(task, link="")
 
-    assert view.sentence.endswith(".")
+    assert view.sentence.endswith(".") or view.state is S.ACTIVE
     if view.state is S.SUCCEEDED:
         assert task["status"] == "SUCCEEDED"
         assert not task.get("subtasks_skipped_errors")
         assert task.get("type") != "TRANSFER" or task["verify_checksum"] is True
     if task.get("status") not in ("SUCCEEDED", "FAILED", "ACTIVE", "INACTIVE"):
         assert view.state is S.UNKNOWN
+
+
+# --- the table as data -----------------------------------------------------------------------------------------------------
+
+
+def _document(row: Outcome) -> dict[str, Any]:
+    """A task document in which Globus says what the row is about."""
+    code = "A_CODE_OF_2031" if row.code == OTHER else row.code
+    late = {"request_time": LATE, "faults": DAMAGE_FAULTS, "type": "TRANSFER", "verify_checksum": True}
+    return {
+        Says.STATUS: {**late, "status": code, "nice_status": "OK"},
+        Says.PAUSED: {**late, "status": "ACTIVE", "is_paused": True},
+        Says.NICE: {**late, "status": "ACTIVE", "nice_status": code},
+        Says.FATAL: {**late, "status": "FAILED", "fatal_error": {"code": code, "description": "Globus' own words"}},
+    }[row.says]
+
+
+def _seen(row: Outcome) -> TaskView:
+    return view_of(_document(row), link="", now=NOW)
+
+
+OF_TASKS = [row for row in OUTCOMES if row.says in (Says.STATUS, Says.PAUSED, Says.NICE, Says.FATAL)]
+
+
+@pytest.mark.parametrize("row", OF_TASKS, ids=lambda row: f"{row.says} {row.code}")
+def test_the_code_does_what_each_row_says(row: Outcome) -> None:
+    view = _seen(row)
+
+    assert view.state is (S.QUEUED if row.code == "Queued" else STATE_OF[row.answer])
+    if row.says is not Says.STATUS and row.code != "OK":
+        assert row.words in view.sentence
+    if row.code not in ("ACTIVE", "FAILED"):  # what those mean is decided by another field
+        assert view.next_step == row.next_step
+        assert bool(view.trouble) is row.rests
+
+
+def test_no_row_is_there_twice_and_each_field_has_a_default() -> None:
+    assert len({(row.says, row.code) for row in OUTCOMES}) == len(OUTCOMES)
+    for says in (Says.STATUS, Says.NICE, Says.FATAL, Says.EVENT):
+        assert outcome(says, "A_CODE_OF_2031").code == OTHER
+    assert outcome(Says.STATUS, "A_STATE_OF_2031").answer is Answer.ALARM, "an unheard-of state is red"
+
+
+def test_whoever_has_to_act_is_told_how() -> None:
+    red = [row for row in OUTCOMES if row.answer in (Answer.PERSON, Answer.FAIL, Answer.GIVE_UP, Answer.ALARM, Answer.RESENT)]
+    assert [row for row in red if row.next_step == "Nothing to do." and row.code not in ("FAILED",)] == []
+
+
+def test_the_operators_page_is_the_table() -> None:
+    written = Path(__file__).parents[2] / "docs/operators/transfer-outcomes.md"
+    assert written.read_text() == page(), "run: python -m als_assets.transfer.outcomes_page docs/operators/transfer-outcomes.md"

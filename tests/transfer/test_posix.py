@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from als_assets.errors import ExportRefused, PathOutsideLocation, TransferDamaged, TransferFailed
+from als_assets.errors import DeleteFailed, ExportRefused, PathOutsideLocation, TransferDamaged, TransferFailed
 from als_assets.facility import Location, Place
 from als_assets.facility.policy import ExportGate, Release
 from als_assets.transfer import TaskState, posix
@@ -203,7 +203,7 @@ def test_a_folder_in_place_of_a_file_is_neither_deleted_nor_overwritten(
     precious.parent.mkdir()
     precious.write_text("work of years")
 
-    with pytest.raises(TransferFailed, match="a folder is where a file was expected"):
+    with pytest.raises(DeleteFailed, match="a folder is where a file was expected"):
         mover.start_delete(wipe(disks, "a.h5"), {})
     with pytest.raises(TransferFailed, match="a folder is where a file was expected"):
         mover.start_transfer(request(disks, "a.h5"), {})
@@ -218,7 +218,7 @@ def test_a_deletion_that_is_denied_is_told(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "unlink", denied)
-    with pytest.raises(TransferFailed, match=r"Deleting .*a\.h5 failed: Permission denied"):
+    with pytest.raises(DeleteFailed, match=r"Deleting .*a\.h5 failed: Permission denied"):
         mover.start_delete(wipe(disks, "a.h5"), {})
 
 

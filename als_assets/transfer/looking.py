@@ -1,0 +1,96 @@
+"""Where replicas lie, who moves them, and whether they still are what the record says.
+
+Here: places, the choice of the mover, listings and SHA-256 sums of what this machine can read. Not here: copying (``ensure``), proofs
+over the network (``proving``) and deleting (``deleting``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from als_assets.errors import ServiceUnreachable, TransferFailed
+from als_assets.facility import Facility
+from als_assets.facility.models import MoverKind
+from als_assets.facility.places import Place
+from als_assets.ledger import Ledger, Manifest, Replica, ReplicaState
+from als_assets.transfer.mover import Mover
+from als_assets.transfer.posix import sha256_of
+
+
+class Looks:
+    """``movers`` are by role: "mover" copies through Globus, "pruner" deletes there, "posix" does both on mounted folders."""
+
+    def __init__(self, facility: Facility, ledger: Ledger, movers: Mapping[str, Mover]) -> None:
+        self._facility, self._ledger, self._movers = facility, ledger, movers
+
+    def place(self, location_name: str, path: str) -> Place:
+        return Place(location_name, self._facility.location(location_name), path)
+
+    def place_of(self, replica: Replica) -> Place:
+        return self.place(replica.location, replica.path)
+
+    def mover_at(self, place: Place) -> Mover:
+        """Who looks there. A mounted folder is looked at directly: no request, and no other party's word for it."""
+        on_this_machine = place.location.mover is MoverKind.POSIX or place.location.mounted
+        return self._movers["posix" if on_this_machine else "mover"]
+
+    def deleter_at(self, place: Place) -> Mover:
+        return self._movers["posix" if place.location.mover is MoverKind.POSIX else "pruner"]
+
+    def mover_between(self, source: Place, destination: Place) -> Mover:
+        if MoverKind.POSIX not in (source.location.mover, destination.location.mover):
+            return self._movers["mover"]
+        if source.location.mounted and destination.location.mounted:
+            return self._movers["posix"]
+        raise TransferFailed(
+            f"No mover connects {source.location_name} and {destination.location_name}.",
+            next_step="Give both a Globus collection in the facility file, or mount both here.",
+        )
+
+    def listing(self, replica: Replica) -> dict[str, int] | None:
+        place = self.place_of(replica)
+        return self.mover_at(place).listing(place)
+
+    def still_there(self, replica: Replica) -> bool:
+        """Compare a verified replica with its manifest once more; one that disagrees becomes SUSPECT."""
+        found = self.listing(replica)
+        wrong = ["nothing is there"] if found is None else manifest_of(replica).differences(found)
+        if wrong:
+            self.suspect(replica, "; ".join(wrong))
+        return not wrong
+
+    def suspect(self, replica: Replica, why: str) -> None:
+        self._ledger.replicas.move(replica.id, ReplicaState.SUSPECT, why=f"looked again: {why}")
+
+    def sums(self, place: Place, manifest: Manifest) -> Manifest:
+        """The manifest with the SHA-256 of every file, read now, in blocks, from a folder that this machine sees.
+
+        Raises:
+            ServiceUnreachable: a file cannot be read; this says nothing about its bytes.
+        """
+        top, entries = Path(place.site_path), []
+        for entry in manifest.entries:
+            file = top / entry.path if entry.path else top
+            try:
+                entries.append(replace(entry, sha256=sha256_of(file)))
+            except OSError as error:
+                raise ServiceUnreachable(
+                    f"{file} cannot be read ({error.strerror}).", next_step="Check the disk and the rights, then try again."
+                ) from error
+        return Manifest.of(entries)
+
+
+def manifest_of(replica: Replica) -> Manifest:
+    return replica.manifest or Manifest.single(replica.size_bytes or 0, replica.sha256)
+
+
+def has_sums(manifest: Manifest) -> bool:
+    return all(entry.sha256 for entry in manifest.entries)
+
+
+def other_sums(wanted: Manifest, found: Manifest) -> list[str]:
+    """The files whose known SHA-256 is not the one that was found."""
+    sums = {entry.path: entry.sha256 for entry in found.entries}
+    return [entry.path or "the file" for entry in wanted.entries if entry.sha256 and sums.get(entry.path) != entry.sha256]

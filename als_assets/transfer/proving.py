@@ -1,0 +1,175 @@
+"""Proving a copy afresh, long after it was made: before another copy is deleted because this one exists.
+
+Here: a fresh SHA-256 where this machine sees the files, else a checksum sync over Globus that must move nothing. Not here: when a
+proof is old (``retention``). A sync overwrites what differs, so its source is proven first: a copy is never compared with one that
+could itself be the bad one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from als_assets.errors import CopyMismatch, NoVerifiedSource
+from als_assets.facility.places import Place
+from als_assets.ledger import Ledger, Manifest, Operation, OperationState, Replica, ReplicaState
+from als_assets.ledger.acting import Actor, Ended, Running, carry_out
+from als_assets.transfer.acts import TransferAct
+from als_assets.transfer.looking import Looks, has_sums, manifest_of, other_sums
+from als_assets.transfer.mover import TaskView, TransferRequest
+
+
+@dataclass(frozen=True)
+class FreshProof:
+    """``fresh``: checksums were compared now; otherwise files and sizes now, and checksums at ``replica.verified_at``."""
+
+    replica: Replica
+    fresh: bool
+    how: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class CompareAct(TransferAct):
+    """A checksum sync that must find nothing to move."""
+
+    def request(self) -> dict[str, Any]:
+        return {**super().request(), "compare": True}
+
+    def _what(self) -> str:
+        return f"The comparison of {self.dataset_key} at {self.todo.destination.location_name} with {self.todo.source.location_name}"
+
+    def _prove(self, operation: Operation, view: TaskView) -> Ended | Running:
+        moved = [int(view.facts.get(name) or 0) for name in ("files_transferred", "bytes_transferred")]
+        if not any(moved):
+            return super()._prove(operation, view)
+        error = CopyMismatch(
+            f"{self._what()} found {moved[0]} file(s) with other bytes ({moved[1]} bytes were sent again).",
+            next_step="The copy is suspect and proves nothing until it is made again: re-execute the step that copies it.",
+        )
+        return Ended(OperationState.FAILED, error.sentence, {"task": dict(view.facts), "sentence": error.sentence}, error)
+
+
+class Proofs:
+    """``request_between(source, target, manifest)`` is what a copy from one to the other would send; ``gate(actor, locations)`` is
+    asked before it is sent."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        looks: Looks,
+        request_between: Callable[[Replica, Replica, Manifest], TransferRequest],
+        gate: Callable[[Actor, list[str]], Callable[[Operation], None]],
+    ) -> None:
+        self._ledger, self._looks, self._request_between, self._gate = ledger, looks, request_between, gate
+
+    def prove(self, actor: Actor, replica: Replica, max_age_days: float) -> FreshProof:
+        replica = self._ledger.replicas.get(replica.id)
+        if replica.state is not ReplicaState.VERIFIED:
+            raise self._differs(replica, f"it is {replica.state}")
+        if not self._looks.still_there(replica):
+            raise self._differs(replica, "its files or sizes are not those on record")
+        if replica.verified_at is not None and self._ledger.clock() - replica.verified_at <= timedelta(days=max_age_days):
+            how = f"files and sizes compared now; checksums compared on {replica.verified_at:%Y-%m-%d %H:%M} UTC"
+            return FreshProof(replica, False, how, self._evidence(replica, how, {}))
+        place, manifest = self._looks.place_of(replica), manifest_of(replica)
+        if place.location.mounted and has_sums(manifest):
+            return self._by_hash(replica, place, manifest)
+        source = self._source(replica, place)
+        if place.location.mounted and self._looks.place_of(source).location.mounted:
+            return self._by_two_hashes(replica, source, manifest)
+        return self._by_sync(actor, replica, source, manifest)
+
+    def _by_hash(self, replica: Replica, place: Place, manifest: Manifest) -> FreshProof:
+        wrong = other_sums(manifest, self._looks.sums(place, manifest))
+        if wrong:
+            raise self._suspect(replica, f"{len(wrong)} file(s) have another SHA-256 than when they were proven, first: {wrong[0]}")
+        return self._renewed(replica, manifest, "SHA-256 of every file read afresh", {"sha256": replica.sha256})
+
+    def _by_two_hashes(self, replica: Replica, source: Replica, manifest: Manifest) -> FreshProof:
+        here, there = (self._looks.sums(self._looks.place_of(copy), manifest) for copy in (replica, source))
+        if other_sums(there, here):
+            raise self._suspect(replica, f"its bytes differ from those at {source.location}")
+        how = f"SHA-256 of every file read afresh, here and at {source.location}"
+        return self._renewed(replica, here, how, {"compared_with": source.location})
+
+    def _by_sync(self, actor: Actor, replica: Replica, source: Replica, manifest: Manifest) -> FreshProof:
+        request = self._request_between(source, replica, manifest)
+        mover = self._looks.mover_between(request.source, request.destination)
+        act = CompareAct(self._ledger, mover, _key(replica), replica.dataset_key, replica.id, request, manifest)
+        act.gate = self._gate(actor, [source.location, replica.location])
+        try:
+            operation = carry_out(self._ledger, actor, act, wanted_since=replica.verified_at or replica.changed_at)
+        except CopyMismatch as error:
+            self._looks.suspect(replica, error.sentence)
+            raise
+        how = f"checksums of every file compared with {source.location} by Globus: nothing had to be moved"
+        task = operation.outcome.get("task", {})
+        more = {"compared_with": source.location, "task": task.get("task_id"), "link": operation.outcome.get("link", ""), "bytes_moved": 0}
+        sums = manifest_of(source) if has_sums(manifest_of(source)) else manifest
+        return self._renewed(replica, sums, how, more)
+
+    def _source(self, replica: Replica, place: Place) -> Replica:
+        """A copy of the same bytes that is proven here and now, so that it can do no harm as a source."""
+        begun = self._ledger.operations.open_with(_key(replica))
+        copies = self._ledger.replicas.of(
+            replica.dataset_key, product=replica.product, variant=replica.variant, state=ReplicaState.VERIFIED
+        )
+        for copy in copies:
+            where = self._looks.place_of(copy)
+            if copy.id == replica.id or not where.location.mounted:
+                continue
+            if begun is not None and begun.request["from"]["location"] != copy.location:
+                continue  # the task that runs reads from another one
+            if self._can_be_compared(copy, where, place, manifest_of(replica)):
+                return copy
+        raise NoVerifiedSource(
+            f"There is nothing that the copy {replica.name} could be compared with: no other verified copy can be read here and proven.",
+            next_step="Nothing is deleted on the strength of it. Copy it once more to a place that is mounted here.",
+        )
+
+    def _can_be_compared(self, copy: Replica, where: Place, place: Place, manifest: Manifest) -> bool:
+        if not self._looks.still_there(copy):
+            return False
+        known = manifest_of(copy)
+        if [(e.path, e.size_bytes) for e in known.entries] != [(e.path, e.size_bytes) for e in manifest.entries]:
+            return False
+        if not has_sums(known):
+            return place.location.mounted  # both are read here; nothing is overwritten
+        wrong = other_sums(known, self._looks.sums(where, known))
+        if wrong:
+            self._looks.suspect(copy, f"{wrong[0]} has another SHA-256 than when it was proven")
+        return not wrong
+
+    def _renewed(self, replica: Replica, manifest: Manifest, how: str, more: dict[str, Any]) -> FreshProof:
+        now = self._ledger.clock().isoformat(timespec="seconds")
+        evidence = {**replica.evidence, "proven_again": f"{now}: {how}"}
+        sha256 = manifest.entries[0].sha256 if manifest.is_single_file else None
+        row = self._ledger.replicas.verified(replica.id, manifest, why=f"proven again: {how}", evidence=evidence, sha256=sha256)
+        return FreshProof(row, True, how, self._evidence(row, how, more))
+
+    def _evidence(self, replica: Replica, how: str, more: Mapping[str, Any]) -> dict[str, Any]:
+        proven = replica.verified_at.isoformat() if replica.verified_at else None
+        row = {
+            "location": replica.location,
+            "path": replica.path,
+            "looked_at": self._ledger.clock().isoformat(),
+            "checksum_proven_at": proven,
+        }
+        return {**row, "how": how, **{name: value for name, value in more.items() if value is not None}}
+
+    def _suspect(self, replica: Replica, why: str) -> CopyMismatch:
+        self._looks.suspect(replica, why)
+        return self._differs(replica, why)
+
+    def _differs(self, replica: Replica, why: str) -> CopyMismatch:
+        return CopyMismatch(
+            f"The copy {replica.name} did not hold when it was proven again: {why}.",
+            next_step=f"It counts for nothing until it is made again. Look at it: als scan show {replica.dataset_key}",
+        )
+
+
+def _key(replica: Replica) -> str:
+    return f"prove:{replica.location}:{replica.path}"
