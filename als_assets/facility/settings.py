@@ -18,8 +18,8 @@ from pydantic import Field
 from als_assets.errors import ConfigError
 from als_assets.facility.base import Name, Strict
 from als_assets.facility.load import load_model
-from als_assets.facility.models import LocationClass
 from als_assets.facility.policy import Release
+from als_assets.facility.retention import Retention
 
 
 class Steps(Strict):
@@ -55,20 +55,6 @@ class ExportControl(Strict):
         if not proposal and self.unknown_proposal_stays:
             return Release(False, "its proposal is unknown, and unknown stays")
         return Release(True, f"proposal {proposal or 'unknown'} is not under export control")
-
-
-class RetentionRule(Strict):
-    """When a verified copy in a location of some class may go: old enough, and proven at that many other sites."""
-
-    min_age_days: Annotated[float, Field(ge=0)]
-    verified_copies_elsewhere: Annotated[int, Field(ge=1)] = 1
-    proof_max_age_days: Annotated[float, Field(gt=0)] = 7.0
-
-
-class Retention(Strict):
-    enabled: bool = True
-    grace_hours: Annotated[float, Field(ge=0)] = 24.0
-    rules: dict[LocationClass, RetentionRule] = Field(default_factory=lambda: {LocationClass.SCRATCH: RetentionRule(min_age_days=14.0)})
 
 
 class Settings(Strict):

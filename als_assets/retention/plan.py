@@ -1,101 +1,133 @@
-"""The deletion plan: for every verified copy in a class with a rule, when it goes, or what keeps it, in words.
+"""The deletion plan: for every copy at a place with a rule, when it goes and why, or what keeps it, in words.
 
-Here: a pure function of the record, the rules and the time. Not here: requests to anybody, and deleting (``prune``).
+Here: a pure function of the record, the policy and the time. Not here: requests to anybody, and deleting (``prune``). Changing the
+policy changes the plan at once, because nothing is stored of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from als_assets.facility import Facility
-from als_assets.facility.settings import Retention, RetentionRule
-from als_assets.ledger import Dataset, Hold, Operation, Replica, ReplicaState
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The part of the record that a plan depends on."""
-
-    replicas: Sequence[Replica]
-    datasets: Mapping[str, Dataset]
-    open_operations: Sequence[Operation]
-    hold_on: Callable[[Dataset], Hold | None]
+from als_assets.facility.retention import Retention, RetentionRule
+from als_assets.ledger import ReplicaState
+from als_assets.retention.evidence import Judge, Proof
+from als_assets.retention.snapshot import RAW, Copy, Snapshot
+from als_assets.words import size_words
 
 
 @dataclass(frozen=True)
 class PlanLine:
-    """One copy: ``due`` is when it may go (None: never while ``kept_because`` holds)."""
+    """One copy. ``due``: when its age allows it to go; ``why`` it goes then; ``kept_because`` is what keeps it (empty: nothing);
+    ``proof`` are the copies that stand for it, and ``stale`` those of them that must be proven again first."""
 
     replica_id: int
     dataset_key: str
     what: str
+    variant: str
     location: str
     size_bytes: int
-    due: datetime | None
-    proof: tuple[int, ...]
+    due: datetime
+    why: str
     kept_because: str
+    proof: tuple[int, ...] = ()
+    stale: tuple[int, ...] = ()
+    regenerable: bool = False
+    announced_at: datetime | None = None
 
     def ready(self, now: datetime) -> bool:
-        return not self.kept_because and self.due is not None and self.due <= now
+        """Nothing keeps it any more."""
+        return not self.kept_because and self.due <= now
+
+    def waits_for_proof(self, now: datetime) -> bool:
+        """Only an old proof keeps it, and that can be repeated."""
+        return bool(self.stale) and self.due <= now
 
 
 def plan(facility: Facility, retention: Retention, snapshot: Snapshot, now: datetime) -> list[PlanLine]:
-    """A line for every verified copy whose location's class has a rule, the first to go first."""
+    """A line for every verified copy whose place has a rule: first what goes, in that order, then what is kept.
+
+    Raises:
+        ConfigError: policy or record name a location that is not in the facility file.
+    """
+    for name in (*retention.locations, *retention.pressure):
+        facility.location(name)
+    judge = Judge(facility, retention, snapshot)
     lines = []
-    for replica in snapshot.replicas:
-        rule = retention.rules.get(facility.location(replica.location).location_class)
-        if rule is not None and replica.state is ReplicaState.VERIFIED and replica.verified_at is not None:
-            lines.append(_line(facility, rule, replica, snapshot, now))
-    return sorted(lines, key=lambda line: (bool(line.kept_because), line.due or now, line.replica_id))
+    for copy in snapshot.copies:
+        rule = retention.rule_for(copy.location, facility.location(copy.location).location_class)
+        if rule is not None and copy.state is ReplicaState.VERIFIED:
+            lines.append(_line(facility, rule, judge, copy, snapshot, now))
+    lines = _under_pressure(retention, lines, snapshot, now)
+    return sorted(lines, key=lambda line: (bool(line.kept_because), line.due, not line.regenerable, line.replica_id))
 
 
-def _line(facility: Facility, rule: RetentionRule, replica: Replica, snapshot: Snapshot, now: datetime) -> PlanLine:
-    assert replica.verified_at is not None  # chosen so by plan()
-    others = _copies_elsewhere(facility, replica, snapshot.replicas)
-    proof = others[: rule.verified_copies_elsewhere]
+def _line(facility: Facility, rule: RetentionRule, judge: Judge, copy: Copy, snapshot: Snapshot, now: datetime) -> PlanLine:
+    proof = judge.proof_for(copy, rule)
+    stale = proof.stale(timedelta(days=rule.proof_max_age_days), now)
+    kept = _kept(copy, proof, snapshot, now)
     return PlanLine(
-        replica_id=replica.id,
-        dataset_key=replica.dataset_key,
-        what=replica.product,
-        location=replica.location,
-        size_bytes=replica.size_bytes or 0,
-        due=replica.verified_at + timedelta(days=rule.min_age_days),
-        proof=tuple(r.id for r in proof),
-        kept_because=_kept(facility, rule, replica, proof, snapshot, now),
+        replica_id=copy.id,
+        dataset_key=copy.dataset_key,
+        what=copy.product,
+        variant=copy.variant,
+        location=copy.location,
+        size_bytes=copy.size_bytes,
+        due=copy.since + timedelta(days=rule.min_age_days),
+        why=_why(facility, rule, copy, proof),
+        kept_because=kept or (_stale_words(facility, rule, stale, now) if stale else ""),
+        proof=tuple(c.id for c in proof.copies),
+        stale=() if kept else tuple(c.id for c in stale),
+        regenerable=proof.regenerable,
+        announced_at=copy.announced_at,
     )
 
 
-def _copies_elsewhere(facility: Facility, replica: Replica, replicas: Sequence[Replica]) -> list[Replica]:
-    """Verified copies of the same product at other sites, one for each site, the most recently proven first."""
-    same = [
-        r
-        for r in replicas
-        if (r.dataset_key, r.product, r.variant) == (replica.dataset_key, replica.product, replica.variant)
-        and r.state is ReplicaState.VERIFIED
-        and facility.site_of(r.location) != facility.site_of(replica.location)
-    ]
-    newest: dict[str, Replica] = {}
-    for other in sorted(same, key=lambda r: r.verified_at or r.created_at, reverse=True):
-        newest.setdefault(facility.site_of(other.location), other)
-    return list(newest.values())
+def _why(facility: Facility, rule: RetentionRule, copy: Copy, proof: Proof) -> str:
+    age = f"{rule.min_age_days:g} days at a {facility.location(copy.location).location_class} location"
+    where = ", ".join(c.location for c in proof.copies)
+    return f"{age}; can be made again from the raw file at {where}" if proof.regenerable else f"{age}; copies at {where}"
 
 
-def _kept(facility: Facility, rule: RetentionRule, replica: Replica, proof: list[Replica], snapshot: Snapshot, now: datetime) -> str:
-    """The first reason that keeps the copy, in words; empty when nothing does."""
-    dataset = snapshot.datasets[replica.dataset_key]
-    hold = snapshot.hold_on(dataset)
+def _kept(copy: Copy, proof: Proof, snapshot: Snapshot, now: datetime) -> str:
+    """The first reason that keeps the copy and that only a person or other work can remove; empty when there is none."""
+    hold = snapshot.hold_on(snapshot.scans[copy.dataset_key], now)
     if hold is not None:
         until = f" until {hold.until:%Y-%m-%d}" if hold.until else ""
         return f"kept: {hold.who} holds it{until} ({hold.reason})"
-    if any(o.dataset_key == replica.dataset_key for o in snapshot.open_operations):
-        return "kept: work on this scan is going on"
-    if len(proof) < rule.verified_copies_elsewhere:
-        return f"kept: {len(proof)} verified copies at other sites, {rule.verified_copies_elsewhere} are required"
-    oldest = min(r.verified_at or r.created_at for r in proof)
-    age = now - oldest
-    if age > timedelta(days=rule.proof_max_age_days):
-        where = facility.site_of(next(r for r in proof if (r.verified_at or r.created_at) == oldest).location)
-        return f"kept: the copy at {where} was last verified {age.days} days ago, limit {rule.proof_max_age_days:g}"
-    return ""
+    if copy.dataset_key in snapshot.busy:
+        return f"kept: work on this scan is going on ({snapshot.busy[copy.dataset_key]})"
+    return f"kept: {proof.missing}" if proof.missing else ""
+
+
+def _stale_words(facility: Facility, rule: RetentionRule, stale: tuple[Copy, ...], now: datetime) -> str:
+    oldest = min(stale, key=lambda c: c.proven_at)
+    where = facility.sites[facility.site_of(oldest.location)].title
+    if oldest.proven_at > now:
+        return f"kept: the copy at {where} was verified on {oldest.proven_at:%Y-%m-%d %H:%M}, which is not yet; a clock was wrong"
+    days = (now - oldest.proven_at).days
+    return f"kept: the copy at {where} was last verified {days} days ago, limit {rule.proof_max_age_days:g}"
+
+
+def _under_pressure(retention: Retention, lines: list[PlanLine], snapshot: Snapshot, now: datetime) -> list[PlanLine]:
+    """Where space is short, what can be made or fetched again is due now, the oldest first, until enough would be free. Raw data
+    never is."""
+    changed: dict[int, PlanLine] = {}
+    for location, pressure in retention.pressure.items():
+        free = snapshot.free_bytes.get(location)
+        if free is None or free >= pressure.free_below_bytes:
+            continue
+        words = f"only {size_words(free)} free at {location}, limit {size_words(pressure.free_below_bytes)}"
+        for line in sorted(_can_go(lines, location), key=lambda line: (not line.regenerable, line.due, line.replica_id)):
+            if free >= pressure.free_below_bytes:
+                break
+            free += line.size_bytes
+            if line.due > now:
+                changed[line.replica_id] = replace(line, due=now, why=f"{words}; {line.why}")
+    return [changed.get(line.replica_id, line) for line in lines]
+
+
+def _can_go(lines: Iterable[PlanLine], location: str) -> list[PlanLine]:
+    return [line for line in lines if line.location == location and line.what != RAW and (line.stale or not line.kept_because)]

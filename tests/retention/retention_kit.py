@@ -16,7 +16,7 @@ from ledger_kit import Clock, new_scan
 
 from als_assets.facility import ExportGate, Facility, Release
 from als_assets.facility.models import LocationClass
-from als_assets.facility.settings import Retention, RetentionRule
+from als_assets.facility.retention import RawLeft, Retention, RetentionRule
 from als_assets.ledger import Entry, Ledger, Manifest, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
 from als_assets.retention import Pruned, prune
@@ -24,8 +24,11 @@ from als_assets.transfer import TransferService
 from als_assets.transfer.mover import DeleteRequest, Mover
 from als_assets.transfer.posix import PosixMover
 
-SCRATCH = Retention(grace_hours=24, rules={LocationClass.SCRATCH: RetentionRule(min_age_days=14)})
+ONE = RawLeft(copies=1, sites=1, archive=False)
+SCRATCH = Retention(grace_hours=24, first_raw=ONE, rules={LocationClass.SCRATCH: RetentionRule(min_age_days=14, raw=ONE)})
 NO_GRACE = SCRATCH.model_copy(update={"grace_hours": 0.0})
+
+AT_ONCE = NO_GRACE.model_copy(update={"rules": {LocationClass.SCRATCH: RetentionRule(min_age_days=0, raw=ONE)}})
 
 
 class WatchedMover(PosixMover):

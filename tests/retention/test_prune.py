@@ -12,12 +12,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from retention_kit import NO_GRACE, SCRATCH, Store
+from retention_kit import AT_ONCE, NO_GRACE, ONE, SCRATCH, Store
 
+from als_assets.errors import PruneBlocked
 from als_assets.facility.models import LocationClass
-from als_assets.facility.settings import Retention, RetentionRule
+from als_assets.facility.retention import RetentionRule
 from als_assets.ledger import OperationState, Replica, ReplicaState
+from als_assets.ledger.acting import Actor
 from als_assets.retention import current_plan
+from als_assets.transfer import FreshProof
 
 S = ReplicaState
 
@@ -34,7 +37,7 @@ class TestPhases:
         assert store.where(due).exists() and store.mover.deleted == []
         store.clock.turn(minutes=1)
         (deleted,) = store.prune()
-        assert deleted.outcome == "deleted" and deleted.words == "pruned on 2026-03-17; copies remain at far_raw"
+        assert deleted.outcome == "deleted" and deleted.words == "pruned on 2026-03-17; 1 copy remains at far_raw"
         assert not store.where(due).exists() and store.where(proof).read_bytes() == b"raw bytes of sand"
         assert store.prune() == []
 
@@ -42,11 +45,15 @@ class TestPhases:
         store.prune_through()
         row = store.ledger.replicas.get(due.id)
         assert row.state is S.DELETED and row.size_bytes == 17
-        copies = [{"location": "far_raw", "path": proof.path, "looked_at": store.clock().isoformat()}]
-        assert row.evidence["copies"] == copies and row.evidence["proof"] == {"copies": copies}
+        times = {"looked_at": store.clock().isoformat(), "checksum_proven_at": store.clock().isoformat()}
+        how = {"how": "SHA-256 of every file read afresh", "sha256": proof.sha256}
+        copies = [{"product": "raw", "location": "far_raw", "path": proof.path, **times, **how}]
+        why = "14 days at a scratch location; copies at far_raw"
+        assert row.evidence["copies"] == copies and row.evidence["proof"] == {"copies": copies, "why": why}
+        assert row.evidence["how"] == "a test", "how the copy was proven once is not forgotten"
         operation = next(o for o in store.ledger.operations.of("sand"))
         assert row.evidence["deleted_by"] == operation.key and operation.state is OperationState.SUCCEEDED
-        assert operation.request["proof"] == {"copies": copies}, "the proof was on record before the first request"
+        assert operation.request["proof"] == {"copies": copies, "why": why}, "the proof was on record before the first request"
         words = [(a.before, a.after) for a in reversed(store.ledger.audit.of("sand")) if a.subject == row.name]
         assert words[-3:] == [(None, "pruning announced"), (S.VERIFIED, S.DELETING), (S.DELETING, S.DELETED)]
 
@@ -59,9 +66,10 @@ class TestPhases:
         neighbour = store.where(stack).with_name("recsand2")
         neighbour.mkdir()
         store.clock.turn(days=14)
-        store.renew(brought_back)
-        assert [p.outcome for p in store.prune(NO_GRACE)] == ["deleted"]
-        assert not store.where(stack).exists() and neighbour.exists() and len(list(store.where(brought_back).iterdir())) == 3
+        store.renew(stack, brought_back)
+        assert sorted(p.outcome for p in store.prune(NO_GRACE)) == ["blocked", "deleted"], "either, but not both"
+        left = [r for r in (stack, brought_back) if store.where(r).exists()]
+        assert len(left) == 1 and neighbour.exists() and len(list(store.where(left[0]).iterdir())) == 3
 
     def test_wanted_again_after_it_was_pruned(self, store: Store, due: Replica) -> None:
         store.prune(NO_GRACE)
@@ -70,7 +78,7 @@ class TestPhases:
 
     def test_a_change_between_the_phases_withdraws_the_announcement(self, store: Store, due: Replica) -> None:
         store.prune()
-        stricter = SCRATCH.model_copy(update={"rules": {LocationClass.SCRATCH: RetentionRule(min_age_days=60)}})
+        stricter = SCRATCH.model_copy(update={"rules": {LocationClass.SCRATCH: RetentionRule(min_age_days=60, raw=ONE)}})
         store.clock.turn(days=1)
         assert store.prune(stricter) == [] and store.where(due).exists()
 
@@ -78,7 +86,7 @@ class TestPhases:
 class TestDryRun:
     def test_it_writes_and_deletes_nothing(self, store: Store, due: Replica) -> None:
         before = len(store.ledger.audit.of("sand"))
-        assert [p.outcome for p in store.prune(dry_run=True)] == ["announced"]
+        assert [p.outcome for p in store.prune(dry_run=True)] == ["would announce"]
         assert store.ledger.replicas.get(due.id).prune_announced_at is None
         assert [p.outcome for p in store.prune(NO_GRACE, dry_run=True)] == ["would delete"]
         assert store.where(due).exists() and store.state(due) is S.VERIFIED
@@ -116,7 +124,7 @@ class TestProof:
         assert store.state(proof) is S.SUSPECT and store.mover.deleted == [] and not store.ledger.operations.open_ones()
         assert "looked again" in store.ledger.audit.of("sand")[0].why
         (line,) = current_plan(store.facility, SCRATCH, store.ledger)
-        assert line.kept_because == "kept: 0 verified copies at other sites, 1 are required"
+        assert line.kept_because == "kept: 1 other verified copy (spot); 1 at another site must be left"
 
     def test_a_link_in_place_of_the_proof_copy_blocks(self, store: Store, due: Replica, proof: Replica) -> None:
         store.where(proof).unlink()
@@ -131,9 +139,9 @@ class TestProof:
         def broken(_path: Path) -> str:
             raise OSError(errno.EIO, "Input/output error")
 
-        monkeypatch.setattr(sys.modules["als_assets.retention.prune"], "sha256_of", broken)
+        monkeypatch.setattr(sys.modules["als_assets.transfer.looking"], "sha256_of", broken)
         (blocked,) = store.prune(NO_GRACE)
-        assert "cannot be read (Input/output error); nothing was deleted" in blocked.words
+        assert blocked.outcome == "blocked" and "cannot be read (Input/output error)" in blocked.words
         assert store.where(due).exists() and store.state(proof) is S.VERIFIED
 
     def test_a_stack_with_a_missing_slice_blocks(self, store: Store, proof: Replica) -> None:
@@ -147,22 +155,28 @@ class TestProof:
     def test_two_copies_that_prove_each_other_never_both_go(self, store: Store) -> None:
         store.scan()
         pair = [store.stack("data_scratch"), store.stack("far_scratch")]
-        at_once = Retention(grace_hours=0, rules={LocationClass.SCRATCH: RetentionRule(min_age_days=0)})
-        assert [p.outcome for p in store.prune(at_once)] == ["deleted", "blocked"]
+        assert sorted(p.outcome for p in store.prune(AT_ONCE)) == ["blocked", "deleted"]
         assert [store.where(r).exists() for r in pair] == [False, True]
+
+    def test_a_proof_that_is_still_going_on_does_not_take_a_claim_back(self, store: Store, proof: Replica) -> None:
+        """Claimed for deletion while its checksums were being read: it stays claimed."""
+        store.ledger.replicas.move(proof.id, S.DELETING, why="the other prune")
+        with pytest.raises(PruneBlocked, match="is being deleted"):
+            store.renew(proof)
+        assert store.state(proof) is S.DELETING
 
     def test_what_another_prune_has_begun_to_delete_is_no_proof(
         self, store: Store, due: Replica, proof: Replica, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Between the look at the proof copy and the deletion another process claims that copy."""
-        look_again = store.transfers.look_again
+        prove_again = store.transfers.prove_again
 
-        def look_and_lose(copy: Replica) -> bool:
-            whole = look_again(copy)
+        def prove_and_lose(actor: Actor, copy: Replica, days: float) -> FreshProof:
+            fresh = prove_again(actor, copy, days)
             store.ledger.replicas.move(copy.id, S.DELETING, why="the other prune")
-            return whole
+            return fresh
 
-        monkeypatch.setattr(store.transfers, "look_again", look_and_lose)
+        monkeypatch.setattr(store.transfers, "prove_again", prove_and_lose)
         (blocked,) = store.prune(NO_GRACE)
         assert "raw of sand at far_raw is deleting and proves nothing any more; nothing was deleted" in blocked.words
         assert store.where(due).exists() and store.state(due) is S.VERIFIED
@@ -196,18 +210,24 @@ class TestHolds:
         store.clock.turn(hours=2)
         assert [p.outcome for p in store.prune(NO_GRACE)] == ["deleted"]
 
-    def test_placed_while_the_plan_is_being_carried_out(self, store: Store, due: Replica, proof: Replica) -> None:
-        store.scan("clay", b"clay", proposal="ALS-1")
-        store.renew(proof, store.copy("far_raw", key="clay", content=b"clay"))
-        second = store.copy("data_scratch", key="clay", content=b"clay")
-        at_once = Retention(grace_hours=0, rules={LocationClass.SCRATCH: RetentionRule(min_age_days=0)})
-        store.mover.before_delete = lambda: store.ledger.holds.place(who="ada", reason="paper", dataset_key="clay")
-        assert [(p.dataset_key, p.outcome) for p in store.prune(at_once)] == [("sand", "deleted"), ("clay", "blocked")]
-        assert store.where(second).exists() and store.state(second) is S.VERIFIED
+    def test_placed_while_the_proofs_are_looked_at(
+        self, store: Store, due: Replica, proof: Replica, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After the first question whether anybody holds it, and before the copy is claimed."""
+        prove_again = store.transfers.prove_again
+
+        def prove_slowly(actor: Actor, copy: Replica, days: float) -> FreshProof:
+            store.ledger.holds.place(who="ada", reason="paper", dataset_key="sand")
+            return prove_again(actor, copy, days)
+
+        monkeypatch.setattr(store.transfers, "prove_again", prove_slowly)
+        (kept,) = store.prune(NO_GRACE)
+        assert kept.outcome == "called off" and "ada holds sand (paper); nothing was deleted" in kept.words
+        assert store.where(due).exists() and store.state(due) is S.VERIFIED and store.mover.deleted == []
 
     def test_placed_after_a_deletion_was_cut_off_before_it_began(self, store: Store, due: Replica) -> None:
         store.ledger.replicas.move(due.id, S.DELETING, why="due", evidence={"copies": [{"location": "far_raw"}]})
         store.ledger.holds.place(who="ada", reason="paper", dataset_key="sand")
         (blocked,) = store.prune(NO_GRACE)
-        assert blocked.outcome == "blocked" and "ada holds sand (paper); nothing was deleted" in blocked.words
-        assert store.where(due).exists()
+        assert blocked.outcome == "called off" and "ada holds sand (paper); nothing was deleted" in blocked.words
+        assert store.where(due).exists() and store.state(due) is S.VERIFIED

@@ -1,0 +1,160 @@
+"""The watch: judges every deletion when it is asked for, and the whole record against the whole world every hour.
+
+Here: the promises, counted from what really lies in the world and not from what the record believes. Not here: how anything is done.
+The judgement is written anew on purpose: a mistake in ``retention`` must not excuse itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from als_assets.facility import Facility
+from als_assets.facility.models import LocationClass
+from als_assets.facility.retention import RawLeft, Retention, RetentionRule
+from als_assets.ledger import Audit, Ledger, Replica, ReplicaState
+from als_assets.ledger.database import reading
+from als_assets.soak.world import What, World
+
+RAW, STAGED = "raw", "staged_raw"
+
+
+@dataclass
+class Watch:
+    """``broken`` are sentences about promises that were not kept; it must stay empty."""
+
+    facility: Facility
+    ledger: Ledger
+    world: World
+    policy: Callable[[], Retention]
+    broken: list[str] = field(default_factory=list)
+    deletions: int = 0
+    checks: int = 0
+    left: dict[str, int] = field(default_factory=dict)  # raw copies that must be left of a scan since one was deleted
+    _seen: int = 0
+
+    def deleting(self, path: str, recursive: bool) -> None:
+        """A deletion was accepted: is it allowed, by what lies in the world now?"""
+        self.deletions += 1
+        what = self.world.owner.get(path)
+        if what is None or path not in self.world.blobs:
+            return  # nothing of ours is there: nothing is lost
+        if recursive and list(self.world.blobs[path]) == [""]:
+            self.broken.append(f"{path}: a file was deleted as if it were a folder")
+        row = self._row(path)
+        if row is None or row.state is not ReplicaState.DELETING:
+            self.broken.append(f"{path}: deleted, but the record does not say that it is being deleted")
+            return
+        if self.ledger.holds.on(self.ledger.datasets.get(what[0])) is not None:
+            self.broken.append(f"{path}: deleted although somebody holds it")
+        rule = self._rule(path)
+        if rule is None:
+            self.broken.append(f"{path}: deleted without a rule")
+        elif what[1] == RAW:
+            self._raw(path, what, rule)
+        elif not self._product_may_go(path, what, rule):
+            self.broken.append(f"{path}: deleted, and no good copy or recipe is left")
+
+    def _raw(self, path: str, what: What, rule: RetentionRule) -> None:
+        wanted = rule.raw if what[0] in self.left else _stricter(rule.raw, self.policy().first_raw)
+        good = [p for p in self._others(path, what) if self._good(p, rule.proof_max_age_days)]
+        sites = {self._site(p) for p in good}
+        archive = any(self.facility.location(_location(p)).location_class is LocationClass.ARCHIVE for p in good)
+        enough = len(good) >= wanted.copies and len(sites) >= wanted.sites and sites - {self._site(path)}
+        if not enough or (wanted.archive and not archive):
+            self.broken.append(f"{path}: deleted, but only {sorted(good)} are left of the raw file (wanted {wanted})")
+        self.left[what[0]] = wanted.copies
+
+    def _product_may_go(self, path: str, what: What, rule: RetentionRule) -> bool:
+        raw = [p for p, w in self._of(what[0]) if w[1] == RAW and self._good(p, rule.proof_max_age_days)]
+        if what[1] == STAGED:
+            return bool(raw)
+        good = {self._site(p) for p in self._others(path, what) if self._good(p, rule.proof_max_age_days)} - {self._site(path)}
+        return len(good) >= rule.verified_copies_elsewhere or (bool(raw) and what[2] != "no-recipe")
+
+    def _good(self, path: str, days: float) -> bool:
+        """Whole; or rotten in a way that nobody could see: not where checksums are read, and not when they had to be compared again."""
+        if self.world.intact(path):
+            return True
+        row = self._row(path)
+        if self.world.spoiled.get(path) != "rot" or row is None or row.verified_at is None:
+            return False
+        unseen = not self.facility.location(row.location).mounted or row.sha256 is None
+        return unseen and self.ledger.clock() - row.verified_at <= timedelta(days=days)
+
+    def hourly(self, *, everything: bool = False) -> None:
+        """The record against the world: all of it, or the scans to which anything has happened since the last check (a promise that
+        was kept stays kept while nothing happens)."""
+        self.checks += 1
+        touched = self._touched()
+        datasets = {what[0] for what in self.world.truth} if everything else touched & {what[0] for what in self.world.truth}
+        rows: dict[str, list[tuple[str, ReplicaState]]] = {}
+        for dataset, location, path, state in self._rows(None if everything else datasets):
+            rows.setdefault(dataset, []).append((f"/{location}/{path}", state))
+        for dataset in datasets:
+            self._check(dataset, rows.get(dataset, []))
+
+    def _check(self, dataset: str, rows: list[tuple[str, ReplicaState]]) -> None:
+        kept = 0
+        for key, state in rows:
+            whole = self.world.intact(key)
+            if state is ReplicaState.VERIFIED and not whole and key not in self.world.spoiled:
+                self.broken.append(f"{key}: verified on record, but not what it should be, and nothing happened to it")
+            if state is ReplicaState.DELETED and key in self.world.blobs:
+                self.broken.append(f"{key}: deleted on record, but it is there")
+            kept += self.world.owner.get(key, ("", "", ""))[1] == RAW and (whole or key in self.world.spoiled)
+        if kept < self.left.get(dataset, 1):
+            self.broken.append(f"{dataset}: {kept} raw copies are left, {self.left.get(dataset, 1)} must be")
+
+    def _touched(self) -> set[str]:
+        """Scans that the audit or the world have changed since the last call."""
+        with reading(self.ledger.engine) as session:
+            last = session.scalar(sa.select(sa.func.max(Audit.id))) or 0
+            changed = set(session.scalars(sa.select(Audit.dataset_key).where(Audit.id > self._seen).distinct()))
+        self._seen = last
+        touched, self.world.touched = changed | self.world.touched, set()
+        return {key for key in touched if key}
+
+    def _rows(self, datasets: set[str] | None) -> list[tuple[str, str, str, ReplicaState]]:
+        query = sa.select(Replica.dataset_key, Replica.location, Replica.path, Replica.state)
+        with reading(self.ledger.engine) as session:
+            if datasets is None:
+                return [(a, b, c, d) for a, b, c, d in session.execute(query)]
+            found = []
+            for some in batched(sorted(datasets), 500):
+                found += [(a, b, c, d) for a, b, c, d in session.execute(query.where(Replica.dataset_key.in_(some)))]
+            return found
+
+    def _of(self, dataset: str) -> list[tuple[str, What]]:
+        rows = self.ledger.replicas.of(dataset)
+        paths = [f"/{r.location}/{r.path}" for r in rows]
+        return [(p, self.world.owner[p]) for p in paths if p in self.world.owner]
+
+    def _others(self, path: str, what: What) -> list[str]:
+        return [p for p, w in self._of(what[0]) if w == what and p != path]
+
+    def _row(self, path: str) -> Replica | None:
+        return self.ledger.replicas.at(_location(path), path.split("/", 2)[2])
+
+    def _site(self, path: str) -> str:
+        return self.facility.site_of(_location(path))
+
+    def _rule(self, path: str) -> RetentionRule | None:
+        location = _location(path)
+        return self.policy().rule_for(location, self.facility.location(location).location_class)
+
+
+def _location(path: str) -> str:
+    return path.split("/")[1]
+
+
+def _stricter(a: RawLeft, b: RawLeft) -> RawLeft:
+    return RawLeft(copies=max(a.copies, b.copies), sites=max(a.sites, b.sites), archive=a.archive or b.archive)
+
+
+def batched(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

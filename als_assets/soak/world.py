@@ -1,0 +1,235 @@
+"""A world of places and bytes inside this process, behind the mover protocol: tasks with ids, outages, lies, and a memory of the truth.
+
+Here: what lies where, what spoils it, and a mover that answers as Globus would. Not here: the record, and whether what is asked for is
+right (``watch``). Bytes are real and tiny; places that are mounted are real folders, so that checksums are read from files.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from als_assets.errors import ServiceUnreachable
+from als_assets.facility import Facility
+from als_assets.facility.places import Place
+from als_assets.transfer.mover import DeleteRequest, History, TaskState, TaskView, TransferRequest
+
+Files = dict[str, bytes]  # relative path -> content ("" for a single file)
+What = tuple[str, str, str]  # dataset key, product, variant
+
+
+class PowerCut(BaseException):
+    """The process is gone at this line. Nothing of the platform may catch it."""
+
+
+@dataclass
+class Task:
+    """A task as the service knows it. ``effect`` happens when it is done."""
+
+    number: str
+    done_at: datetime
+    effect: Callable[[], dict[str, Any]]
+    facts: dict[str, Any] = field(default_factory=dict)
+    over: bool = False
+    failed: str = ""
+
+
+@dataclass
+class World:
+    """``draw(event)`` decides which fault hits an event ("transfer", "delete" or "call"; "" for none); ``on_delete`` is told of every
+    deletion before it happens."""
+
+    facility: Facility
+    clock: Callable[[], datetime]
+    draw: Callable[[str], str]
+    on_delete: Callable[[str, bool], None] = lambda _path, _recursive: None
+    poll_s: float = 60.0
+    most_items: int = 50
+    blobs: dict[str, Files] = field(default_factory=dict)
+    truth: dict[What, Files] = field(default_factory=dict)
+    owner: dict[str, What] = field(default_factory=dict)
+    spoiled: dict[str, str] = field(default_factory=dict)
+    down: dict[str, datetime] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)  # scans whose bytes changed
+    _tasks: dict[str, Task] = field(default_factory=dict)
+    _by_submission: dict[str, str] = field(default_factory=dict)
+    _numbers: int = 0
+
+    # --- bytes -----------------------------------------------------------------------------------------------------------
+
+    def place(self, location: str, path: str) -> Place:
+        return Place(location, self.facility.location(location), path)
+
+    def put(self, place: Place, what: What, files: Files) -> None:
+        key = place.mover_path
+        self.blobs[key], self.owner[key] = files, what
+        self.spoiled.pop(key, None)
+        self._mirror(key)
+
+    def intact(self, key: str) -> bool:
+        return self.blobs.get(key) is not None and self.blobs[key] == self.truth.get(self.owner[key])
+
+    def spoil(self, key: str, how: str) -> None:
+        """The world destroys a copy: "gone", "empty" (a zero-byte namesake), "older" (an earlier version of another size) or "rot" (the
+        same size, other bytes)."""
+        self.spoiled[key] = how
+        self.faults[how] = self.faults.get(how, 0) + 1
+        if how == "gone":
+            self._remove(key)
+            return
+        change = {"empty": lambda _b: b"", "older": lambda b: b[: len(b) // 2] or b"-", "rot": _rotten}[how]
+        name = sorted(self.blobs[key])[0]
+        self.blobs[key] = {**self.blobs[key], name: change(self.blobs[key][name])}
+        self._mirror(key)
+
+    def _remove(self, key: str) -> None:
+        self.blobs.pop(key, None)
+        self._mirror(key)
+
+    def _mirror(self, key: str) -> None:
+        """What a mounted place shows. Every change of bytes comes by here."""
+        self.touched.add(self.owner[key][0])
+        location = key.split("/")[1]
+        if not self.facility.location(location).mounted:
+            return
+        path = Path(self.facility.location(location).site_root, *key.split("/")[2:])
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        for name, content in self.blobs.get(key, {}).items():
+            file = path / name if name else path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+
+    # --- the mover protocol ----------------------------------------------------------------------------------------------
+
+    def prepare(self) -> dict[str, Any]:
+        self._call()
+        self._numbers += 1
+        return {"submission_id": f"submission-{self._numbers}"}
+
+    def start_transfer(self, request: TransferRequest, prepared: Mapping[str, Any]) -> dict[str, Any]:
+        self._call(request.source, request.destination)
+        return self._accept("transfer", prepared, lambda fault: lambda: self._transfer(request, fault))
+
+    def start_delete(self, request: DeleteRequest, prepared: Mapping[str, Any]) -> dict[str, Any]:
+        self._call(request.place)
+        paths = prepared.get("paths") or [request.place.mover_path]
+
+        def effect(fault: str) -> Callable[[], dict[str, Any]]:
+            for path in paths:
+                self.on_delete(path, request.is_directory)
+            return lambda: self._delete(paths, fault)
+
+        return self._accept("delete", prepared, effect)
+
+    def _accept(self, event: str, prepared: Mapping[str, Any], effect: Callable[[str], Callable[[], dict[str, Any]]]) -> dict[str, Any]:
+        submission = prepared["submission_id"]
+        if submission in self._by_submission:
+            return {"task_id": self._by_submission[submission], "code": "Duplicate"}
+        fault = self._drawn(event)
+        number = f"task-{len(self._tasks) + 1}"
+        done_at = self.clock() + (timedelta(minutes=20) if fault == "slow" else timedelta(0))
+        self._tasks[number] = task = Task(number, done_at, effect(fault))
+        self._by_submission[submission] = number
+        if fault == "fails":
+            task.over, task.failed = True, "the service gave up"
+        self._settle(task)
+        if fault == "answer lost":
+            raise _unreachable("the answer was lost")
+        if fault == "cut":
+            raise PowerCut
+        return {"task_id": number, "code": "Accepted"}
+
+    def find(self, prepared: Mapping[str, Any]) -> dict[str, Any] | None:
+        self._call()
+        number = self._by_submission.get(prepared["submission_id"])
+        return None if number is None or self._tasks[number].over else {"task_id": number}
+
+    def look(self, handle: Mapping[str, Any]) -> TaskView:
+        self._call()
+        task = self._tasks[handle["task_id"]]
+        self._settle(task)
+        facts = {"task_id": task.number, **task.facts}
+        if task.failed:
+            return TaskView(TaskState.FAILED, f"The task failed ({task.failed}).", facts)
+        return TaskView(TaskState.SUCCEEDED if task.over else TaskState.ACTIVE, "", facts)
+
+    def history(self, handle: Mapping[str, Any]) -> History:
+        self._call()
+        return History([], 0.0)
+
+    def cancel(self, handle: Mapping[str, Any]) -> None:
+        self._call()
+        task = self._tasks[handle["task_id"]]
+        if not task.over:
+            task.over, task.failed = True, "cancelled"
+
+    def listing(self, place: Place) -> dict[str, int] | None:
+        self._call(place)
+        files = self.blobs.get(place.mover_path)
+        return None if files is None else {name: len(content) for name, content in files.items()}
+
+    def size_of(self, place: Place, name: str) -> int | None:
+        return (self.listing(place) or {}).get(name)
+
+    # --- what tasks do ---------------------------------------------------------------------------------------------------
+
+    def _settle(self, task: Task) -> None:
+        if not task.over and self.clock() >= task.done_at:
+            task.facts, task.over = task.effect(), True
+            task.failed = task.facts.pop("failed", "")
+
+    def _transfer(self, request: TransferRequest, fault: str) -> dict[str, Any]:
+        """A checksum sync: files that are there with the same bytes are left alone."""
+        source, target = self.blobs.get(request.source.mover_path), request.destination.mover_path
+        if source is None:
+            return {"failed": "FILE_NOT_FOUND"}
+        if request.sha256 and sha256(source.get("", b"")).hexdigest() != request.sha256:
+            return {"failed": "the source has another SHA-256 than the one that was given"}
+        there = self.blobs.get(target, {})
+        moved = [name for name, content in source.items() if there.get(name) != content]
+        if fault != "nothing" and moved:
+            self.put(request.destination, self.owner[request.source.mover_path], {**there, **source})
+            if not self.intact(request.source.mover_path):
+                self.spoiled[target] = self.spoiled.get(request.source.mover_path, "rot")
+        if fault == "corrupt" and moved:
+            self.spoil(target, "rot")
+        counts = {"files_transferred": len(moved), "files_skipped": len(source) - len(moved)}
+        return {**counts, "bytes_transferred": sum(len(source[name]) for name in moved)}
+
+    def _delete(self, paths: list[str], fault: str) -> dict[str, Any]:
+        missing = [path for path in paths if path not in self.blobs]
+        if fault != "kept":
+            for path in paths:
+                if path in self.blobs:
+                    self._remove(path)
+                self.spoiled.pop(path, None)
+        return {"failed": f"FILE_NOT_FOUND {missing[0]}"} if missing else {}
+
+    def _call(self, *places: Place) -> None:
+        """Any request: its site may be down, and the process may die before it."""
+        for place in places:
+            if self.down.get(place.location.site, self.clock()) > self.clock():
+                raise _unreachable(f"{place.location.site} is down")
+        if self._drawn("call") == "cut":
+            raise PowerCut
+
+    def _drawn(self, event: str) -> str:
+        fault = self.draw(event)
+        if fault:
+            name = f"{event} {fault}"
+            self.faults[name] = self.faults.get(name, 0) + 1
+        return fault
+
+
+def _rotten(content: bytes) -> bytes:
+    return bytes([content[0] ^ 1]) + content[1:] if content else b""
+
+
+def _unreachable(why: str) -> ServiceUnreachable:
+    return ServiceUnreachable(f"The service did not answer: {why}.", next_step="It is tried again by itself.")

@@ -1,0 +1,159 @@
+"""Random histories of retention as a Hypothesis state machine, over the real record, plan and prune, in a world of its own.
+
+Here: what can happen, and the one invariant. Not here: how many histories are tried (``test_histories``). Every rule is one step.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from ledger_kit import _migrated
+from sqlalchemy import event
+
+from als_assets.facility.models import LocationClass
+from als_assets.facility.retention import RawLeft, Retention, RetentionRule
+from als_assets.ledger import Ledger
+from als_assets.ledger.database import sqlite_url
+from als_assets.soak.lab import Lab
+from als_assets.soak.places import ALCF, ARCHIVE, DATA, beamline_policy
+
+FAULTS = {"transfer": ["fails", "corrupt", "nothing", "answer lost", "slow", "cut"]}
+FAULTS |= {"delete": ["fails", "kept", "answer lost", "slow", "cut"], "call": ["cut"]}
+AGES = {name: RetentionRule(min_age_days=1) for name in (LocationClass.ACQUISITION, LocationClass.SCRATCH)}
+POLICIES = [
+    beamline_policy(),
+    beamline_policy().model_copy(update={"grace_hours": 0.0}),
+    Retention(grace_hours=0, rules=AGES),  # data832 is never cleaned
+    Retention(grace_hours=0, rules={**AGES, LocationClass.STAGING: RetentionRule(min_age_days=0, raw=RawLeft(copies=1, sites=1))}),
+    Retention(grace_hours=1, first_raw=RawLeft(copies=3, sites=3), rules=AGES),
+    Retention(rules={}),
+]
+
+
+def open_template(folder: Path, clock: Callable[[], datetime]) -> Ledger:
+    """A record that is not migrated anew for each history, and does not wait for the disk."""
+    (folder / "state").mkdir()
+    file = folder / "state" / "ledger.sqlite"
+    file.write_bytes(_migrated())
+    ledger = Ledger(sqlite_url(file), who="history", clock=clock)
+    event.listen(ledger.engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
+    return ledger
+
+
+class Histories(RuleBasedStateMachine):
+    """One history. ``steps`` counts those of all."""
+
+    steps = 0
+    histories = 0
+    deletions = 0
+    refusals = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        type(self).histories += 1
+        self.folder = Path(tempfile.mkdtemp(prefix="als-history-"))
+        self.next: dict[str, str] = {}
+        self.lab = Lab(self.folder, open_template, draw=lambda name: self.next.pop(name, ""), retention=POLICIES[0])
+        self.lab.world.poll_s = 600
+        self.scans: list[str] = []
+        self.holds: list[int] = []
+
+    def teardown(self) -> None:
+        type(self).deletions += self.lab.watch.deletions
+        type(self).refusals += self.lab.outcomes.get("blocked", 0) + self.lab.outcomes.get("called off", 0)
+        self.lab.close()
+        shutil.rmtree(self.folder)
+
+    def scan(self, number: int) -> str:
+        return self.scans[number % len(self.scans)]
+
+    @precondition(lambda self: len(self.scans) < 3)
+    @rule(places=st.sets(st.sampled_from([DATA, ARCHIVE, ALCF])), job=st.booleans())
+    def new_scan(self, places: set[str], job: bool) -> None:
+        key = f"scan_{len(self.scans)}"
+        self.scans.append(key)
+        self.lab.new_scan(key, proposal=f"ALS-{len(self.scans) % 2}")
+        for place in sorted(places):
+            self.lab.place_raw(key, place)
+        if job:
+            self.lab.run_job(key)
+
+    @precondition(lambda self: self.scans)
+    @rule(number=st.integers(0, 2), place=st.sampled_from([DATA, ARCHIVE, ALCF]))
+    def copy(self, number: int, place: str) -> None:
+        self.lab.place_raw(self.scan(number), place)
+
+    @precondition(lambda self: self.scans)
+    @rule(number=st.integers(0, 2), recipe=st.booleans())
+    def reconstruct(self, number: int, recipe: bool) -> None:
+        self.lab.run_job(self.scan(number), recipe=recipe)
+        self.lab.bring_back(self.scan(number), recipe=recipe)
+
+    @precondition(lambda self: self.scans)
+    @rule(number=st.integers(0, 2))
+    def repair(self, number: int) -> None:
+        self.lab.repair(self.scan(number))
+
+    @precondition(lambda self: self.lab.world.blobs)
+    @rule(number=st.integers(0, 30), how=st.sampled_from(["gone", "empty", "older", "rot"]))
+    def spoil(self, number: int, how: str) -> None:
+        paths = sorted(path for path, files in self.lab.world.blobs.items() if files)
+        self.lab.world.spoil(paths[number % len(paths)], how)
+
+    @precondition(lambda self: self.scans)
+    @rule(number=st.integers(0, 2), proposal=st.booleans(), days=st.none() | st.integers(1, 9))
+    def hold(self, number: int, proposal: bool, days: int | None) -> None:
+        of = {"proposal": f"ALS-{number % 2}"} if proposal else {"dataset_key": self.scan(number)}
+        until = None if days is None else self.lab.now + timedelta(days=days)
+        self.holds.append(self.lab.ledger.holds.place(who="ada", reason="a history", until=until, **of).id)
+
+    @precondition(lambda self: self.holds)
+    @rule()
+    def release(self) -> None:
+        self.lab.ledger.holds.release(self.holds.pop(), who="ada", reason="a history")
+
+    @rule(number=st.integers(0, len(POLICIES) - 1))
+    def policy(self, number: int) -> None:
+        self.lab.retention = POLICIES[number]
+
+    @rule(hours=st.integers(1, 30 * 24))
+    def time_passes(self, hours: int) -> None:
+        self.lab.now += timedelta(hours=hours)
+
+    @rule(hours=st.integers(1, 72))
+    def clock_is_set_back(self, hours: int) -> None:
+        self.lab.now -= timedelta(hours=hours)
+
+    @rule(fault=st.sampled_from([(name, fault) for name, faults in FAULTS.items() for fault in faults]))
+    def service_will_err(self, fault: tuple[str, str]) -> None:
+        self.next[fault[0]] = fault[1]
+
+    @rule(site=st.sampled_from(["als", "nersc", "alcf"]), hours=st.integers(1, 12))
+    def outage(self, site: str, hours: int) -> None:
+        self.lab.world.down[site] = self.lab.now + timedelta(hours=hours)
+
+    @rule(writes=st.integers(0, 60))
+    def prune_and_die(self, writes: int) -> None:
+        self.lab.cut_after_writes = writes
+        self.lab.prune()
+
+    @rule()
+    def prune(self) -> None:
+        self.lab.prune()
+
+    @rule(days=st.integers(1, 20))
+    def prune_much_later(self, days: int) -> None:
+        self.lab.now += timedelta(days=days)
+        self.lab.prune()
+
+    @invariant()
+    def never_fewer_than_required_unless_the_world_destroyed_them(self) -> None:
+        type(self).steps += 1
+        self.lab.watch.hourly()
+        assert self.lab.watch.broken == []

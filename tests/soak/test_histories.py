@@ -1,0 +1,41 @@
+"""Random histories: never fewer verified copies than required, unless the world itself destroyed them.
+
+Here: how many are tried, and that the check can fail. Not here: what happens in one (``machine``). ``make soak`` tries ten times as many.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from machine import Histories
+
+STEPS = int(os.environ.get("ALS_SOAK_STEPS", "10000"))
+A_HISTORY = 50
+
+
+@pytest.mark.timeout(0)
+def test_ten_thousand_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    """The promise itself. Another seed each time: what is found is printed with the history that leads there."""
+
+    class Counted(Histories):
+        pass
+
+    effort = settings(
+        max_examples=max(1, STEPS // A_HISTORY + 10),
+        stateful_step_count=A_HISTORY,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+        phases=[Phase.generate],  # shrinking takes minutes; a found history is repeated by its seed
+    )
+    while Counted.steps - Counted.histories < STEPS:  # the state before the first step is looked at too
+        run_state_machine_as_test(Counted, settings=effort)
+    steps = Counted.steps - Counted.histories
+    words = f"{steps} steps in {Counted.histories} histories: {Counted.deletions} deletions, {Counted.refusals} refused or called off"
+    with capsys.disabled():
+        print(f"\n{words}")
+    assert steps >= STEPS and Counted.deletions > STEPS / 100 and Counted.refusals > STEPS / 100
