@@ -1,21 +1,26 @@
 """A job as a remote act: its script is the intent, its name finds it again, and its success needs three witnesses.
 
-Here: what ``ledger.acting.carry_out`` drives. Not here: which job is wanted (``service``) and how a site is talked to (transports).
+Here: what ``ledger.acting.carry_out`` drives. Not here: which job is wanted (``service``), how a site is talked to (transports), and
+the request to a scheduler that must never start a second job (``submission``).
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from als_assets.compute.report import JobReport, Reason, SchedulerView, judge, sentence_of
-from als_assets.compute.spec import JobSpec
+from als_assets.compute.outcomes import SECOND_COPY, Reason, SchedulerView, code_of, judge, signal_of
+from als_assets.compute.poller import Poller
+from als_assets.compute.report import JobReport, sentence_of
+from als_assets.compute.spec import JobHandle, JobSpec
+from als_assets.compute.submission import Submission
 from als_assets.compute.transport import Transport
-from als_assets.errors import BadOutput, JobError, JobFailed, JobLost, JobRefused
+from als_assets.errors import BadOutput, JobError, JobFailed, JobLost
 from als_assets.facility import ExportGate
 from als_assets.ledger import Ledger, Operation, OperationKind, OperationState
 from als_assets.ledger.acting import Ended, Running
@@ -43,11 +48,15 @@ class JobAct:
     replica_id: int | None
     kind: OperationKind = OperationKind.JOB
     grace: timedelta = GRACE
-    _missing_since: datetime | None = field(default=None, init=False)
+    pause: Callable[[float], None] = time.sleep
 
     @property
     def poll_s(self) -> float:
         return self.transport.poll_s
+
+    @property
+    def poller(self) -> Poller:
+        return Poller(self.ledger.watching, self.spec.site, self.transport)
 
     def request(self) -> dict[str, Any]:
         """Everything that a later process needs to find, read and judge the job without this object."""
@@ -60,43 +69,47 @@ class JobAct:
             "output": str(self.spec.output),
             "asked_s": self.spec.walltime_s,
             "parameters": self.spec.parameters,
+            "image": self.spec.image,
+            "steps": [step.name for step in self.spec.steps],
+            "size_bytes": self.spec.size_bytes,
         }
 
     def submit(self, operation: Operation) -> dict[str, Any]:
         self.gate.require(self.dataset_key, self.spec.site)
-        name, log_dir = operation.request["name"], PurePosixPath(operation.request["log_dir"])
-        job_id = self.transport.find(name, log_dir)
-        if job_id is None:
-            self.ledger.operations.require_lease(operation)
-            try:
-                job_id = self.transport.submit(name, operation.request["script"], log_dir)
-            except JobRefused:
-                # A scheduler may say "timed out" after it took the job: only the job's absence proves the refusal.
-                job_id = self.transport.find(name, log_dir)
-                if job_id is None:
-                    raise
-        return {"job_id": job_id, "site": self.spec.site}
+        return Submission(self.ledger, self.transport, self.spec.site, self.pause).once(operation).as_dict()
 
     def poll(self, operation: Operation) -> Running | Ended:
         job_id = operation.handle["job_id"]
-        view = self.transport.look(job_id)
-        if view is None:
-            now = self.ledger.clock()
-            self._missing_since = self._missing_since or now
-            if now - self._missing_since < self.grace:
-                return Running(f"Job {job_id} is not in the scheduler's lists at the moment; waiting for its record.")
-            view = SchedulerView("LOST")
-        if view.live:
-            self._missing_since = None
-            return Running(f"Job {job_id} at {self.site_title}: {view.state.lower()}{_since(view)}.")
-        return self._end(operation, view)
+        look = self.poller.look(job_id)
+        if look.view is None:
+            if look.missing_since is None:
+                return Running(f"Job {_short(job_id)} was handed over; {self.site_title} is asked about it soon.")
+            if self.ledger.clock() - look.missing_since < self.grace:
+                return Running(f"Job {_short(job_id)} is not in the scheduler's lists at the moment; waiting for its record.")
+            return self._end(operation, SchedulerView("LOST"))
+        if look.view.live:
+            return Running(f"Job {_short(job_id)} at {self.site_title}: {look.view.state.lower()}{_since(look.view)}.")
+        return self._first_copy(operation, look.view) or self._end(operation, look.view)
+
+    def _first_copy(self, operation: Operation, view: SchedulerView) -> Running | None:
+        """A lost answer made a second copy of the job, which left at once: from now on the first one is followed."""
+        if code_of(view.exit_code) != SECOND_COPY:
+            return None
+        handle = JobHandle.of(operation.handle)
+        first = self.transport.find(handle.name, PurePosixPath(handle.log_dir))
+        if first is None or first == handle.job_id:
+            return None
+        self.ledger.operations.annotate(operation, job_id=first)
+        self.poller.forget(handle.job_id)
+        return Running(f"Job {_short(handle.job_id)} was a second copy and did nothing; following job {_short(first)}.")
 
     def _end(self, operation: Operation, view: SchedulerView) -> Ended:
-        report = self._report(operation, view)
+        report = self._report(self.ledger.operations.get(operation.id), view)
+        self.poller.forget(operation.handle["job_id"])
         outcome = {"report": report.as_dict(), "sentence": report.sentence}
         if report.success:
             return Ended(OperationState.SUCCEEDED, report.sentence, outcome)
-        cancelled = report.reason is Reason.CANCELLED
+        cancelled = report.reason in (Reason.CANCELLED_BY_USER, Reason.CANCELLED_BY_PLATFORM)
         state = OperationState.CANCELLED if cancelled else OperationState.FAILED
         return Ended(state, report.sentence, outcome, _error(report))
 
@@ -107,26 +120,32 @@ class JobAct:
         stderr = self.transport.tail(PurePosixPath(f"{base}.err"), LOG_LINES)
         stdout = self.transport.tail(PurePosixPath(f"{base}.out"), LOG_LINES)
         wrong = self.check(self.transport.listing(PurePosixPath(request["output"]))) if view.state.startswith("COMPLETED") else []
-        reason, what, next_step = judge(view, result, wrong)
-        log_line = _last_line(stderr) if reason is Reason.EXIT_CODE else ""
+        outcome = judge(view, result, wrong, cancelled_by_us="cancelled_by_us" in operation.handle)
+        log_line = _last_line(stderr) if outcome.reason is Reason.EXIT_CODE else ""
         return JobReport(
-            sentence=sentence_of(request["title"], self.site_title, _short(job_id), view, what, log_line),
-            next_step=next_step,
-            reason=reason,
+            sentence=sentence_of(request["title"], self.site_title, _short(job_id), view, outcome.what, log_line),
+            next_step=outcome.next_step,
+            reason=outcome.reason,
+            page=outcome.reason.page,
             site=request["site"],
             job_id=_short(job_id),
             state=view.state,
             exit_code=view.exit_code,
             derived_exit_code=view.derived,
+            signal=signal_of(view.exit_code),
             step=str(result.get("step", "")) if result else "",
             nodes=view.nodes,
+            queue=str(operation.handle.get("queue", "")),
             queue_wait_s=view.queue_wait_s,
             used_s=view.used_s,
             asked_s=int(request["asked_s"]),
-            max_rss=view.max_rss,
+            max_rss=view.max_rss or _max_rss(result),
+            image=str(request.get("image", "")),
             stdout_tail=stdout,
             stderr_tail=stderr,
             log_path=f"{base}.err",
+            script=str(operation.handle.get("script") or request["script"]),
+            site_fault=outcome.site_fault,
         )
 
 
@@ -143,6 +162,12 @@ def _parse(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return result if isinstance(result, dict) and isinstance(result.get("exit"), int) else None
+
+
+def _max_rss(result: dict[str, Any] | None) -> str:
+    """Where accounting does not say it, the script has read it from the job's control group."""
+    peak = (result or {}).get("max_rss_bytes")
+    return f"{peak // 1024}K" if isinstance(peak, int) and peak > 0 else ""
 
 
 def _last_line(text: str) -> str:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -75,10 +76,9 @@ _PATIENCE_S = 10.0
 class LocalTransport:
     """Jobs as sessions on this host. A job's id is ``<log folder>/<name>``; its truth lies in files of that name."""
 
-    poll_s = 0.5
-
-    def __init__(self, walltime_s: int) -> None:
+    def __init__(self, walltime_s: int, poll_s: float = 0.5) -> None:
         self._walltime_s = walltime_s
+        self.poll_s = poll_s
 
     def script(self, spec: JobSpec) -> str:
         return render(spec, [])
@@ -92,7 +92,9 @@ class LocalTransport:
         path = base.with_name(base.name + ".sh")
         try:
             base.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(script)
+            fresh = path.with_name(f"{path.name}.{os.getpid()}")
+            fresh.write_text(script)
+            fresh.replace(path)  # another starter's bash may be reading the script, piece by piece
             command = [sys.executable, "-c", _KEEPER, str(path), str(base), str(self._walltime_s), str(_PATIENCE_S)]
             keeper = os.posix_spawn(command[0], command, os.environ, setsid=True, file_actions=_detached(f"{base}.err"))
         except OSError as error:
@@ -106,7 +108,11 @@ class LocalTransport:
             time.sleep(0.01)
         return str(base)
 
-    def look(self, job_id: str) -> SchedulerView | None:
+    def look_many(self, job_ids: Sequence[str]) -> dict[str, SchedulerView]:
+        views = {job_id: self._look(job_id) for job_id in job_ids}
+        return {job_id: view for job_id, view in views.items() if view is not None}
+
+    def _look(self, job_id: str) -> SchedulerView | None:
         job, ended = _read(job_id + ".job"), _read(job_id + ".exit")
         if job is None:
             return None
@@ -118,7 +124,7 @@ class LocalTransport:
         if process_started(int(job["pid"])) == int(job["started"]):
             return SchedulerView("RUNNING", nodes=os.uname().nodename, used_s=time.time() - float(job["at"]))
         if _read(job_id + ".exit") is not None:  # it ended between the two looks
-            return self.look(job_id)
+            return self._look(job_id)
         _end_orphans(job_id)
         return SchedulerView("NODE_FAIL", nodes=os.uname().nodename)
 

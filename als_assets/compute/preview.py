@@ -19,7 +19,7 @@ from als_assets.errors import JobFailed
 
 _LIMIT_S = 300
 # In the order in which staff want to see them.
-_PICTURES = ("preview_xy", "preview_xz", "preview_yz", "projection", "centers")
+_PICTURES = ("preview_xy.jpg", "preview_xz.jpg", "preview_yz.jpg", "centers.jpg", "projection.jpg", "histogram.png")
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,6 @@ class PreviewMaker:
         folder = self._media / dataset_key
         facts = json.loads((folder / "preview.json").read_text())
         base = f"{self._board_url}/media/{quote(dataset_key)}"
-        names = [name for name in _PICTURES if (folder / f"{name}.jpg").exists()]
-        pictures = {name.replace("_", " "): f"{base}/{name}.jpg" for name in names}
+        names = [name for name in _PICTURES if (folder / name).exists()]
+        pictures = {Path(name).stem.replace("_", " "): f"{base}/{name}" for name in names}
         return Preview(folder, pictures, facts)

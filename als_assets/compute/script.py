@@ -15,18 +15,20 @@ from als_assets.facility.compute import Container, SfapiCompute
 from als_assets.facility.models import Image
 from als_assets.facility.secrets import SecretRef
 
-_ENGINE = Environment(loader=PackageLoader("als_assets.compute"), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
-_ENGINE.filters["q"] = lambda value: shlex.quote(str(value))
+ENGINE = Environment(loader=PackageLoader("als_assets.compute"), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+ENGINE.filters["q"] = lambda value: shlex.quote(str(value))
 
 
 def render(spec: JobSpec, directives: list[str]) -> str:
     """The whole script. ``directives`` are the scheduler's lines without '#SBATCH'."""
-    template = _ENGINE.get_template("job.sh.j2")
+    template = ENGINE.get_template("job.sh.j2")
     return template.render(
         directives=directives,
         title=spec.title.replace("\n", " "),
         name=spec.name,
         result=spec.result_path,
+        claim=spec.claim_path,
+        output=spec.output,
         environment=spec.environment,
         output_parent=spec.output.parent,
         parameters=spec.parameters,
@@ -38,19 +40,18 @@ def render(spec: JobSpec, directives: list[str]) -> str:
 
 def slurm_directives(spec: JobSpec, site: SfapiCompute) -> list[str]:
     """#SBATCH lines for NERSC. The signal gives the trap a minute to write its result before the time limit."""
-    hours, rest = divmod(spec.walltime_s, 3600)
-    minutes, seconds = divmod(rest, 60)
     return [
         f"--job-name={spec.name}",
         f"--comment={spec.name}",
-        f"-q {site.qos}",
-        f"-A {site.account}",
+        f"-q {spec.queue_name or site.qos}",
+        f"-A {spec.account or site.account}",
         f"-C {site.constraint}",
-        "-N 1",
-        "--ntasks-per-node=1",
-        f"--cpus-per-task={site.cpus_per_task}",
-        f"--time={hours}:{minutes:02d}:{seconds:02d}",
-        "--exclusive",
+        f"-N {spec.resources.node_count}",
+        f"--ntasks-per-node={spec.resources.processes_per_node}",
+        f"--cpus-per-task={spec.resources.cpu_cores_per_process or site.cpus_per_task}",
+        f"--time={walltime_words(spec.walltime_s)}",
+        *(["--exclusive"] if spec.resources.exclusive_node_use else []),
+        *([f"--gpus-per-task={spec.resources.gpu_cores_per_process}"] if spec.resources.gpu_cores_per_process else []),
         "--no-requeue",
         "--signal=B:TERM@60",
         f"--output={spec.stdout_path}",
@@ -58,14 +59,27 @@ def slurm_directives(spec: JobSpec, site: SfapiCompute) -> list[str]:
     ]
 
 
+def walltime_words(seconds: int) -> str:
+    """5400 -> '1:30:00', as schedulers read it."""
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
+
+
+def image_reference(container: Container, images: dict[str, Image]) -> str:
+    """The image of a site's programs by digest; empty where they run bare. Raises SecretUnavailable."""
+    if container.image is None:
+        return ""
+    image = images[container.image]
+    digest = image.digest.read() if isinstance(image.digest, SecretRef) else image.digest
+    return f"{image.reference}@{digest}"
+
+
 def recon_argv(arguments: list[str], container: Container, images: dict[str, Image], mounts: list[PurePosixPath]) -> tuple[str, ...]:
     """The command that runs ``als_assets.recon`` at a site: bare, or in its container by digest."""
     program = [container.python, "-m", "als_assets.recon", *arguments]
     if container.command == "none" or container.image is None:
         return tuple(program)
-    image = images[container.image]
-    digest = image.digest.read() if isinstance(image.digest, SecretRef) else image.digest
-    reference = f"{image.reference}@{digest}"
+    reference = image_reference(container, images)
     if container.command == "podman-hpc":
         volumes = [word for mount in mounts for word in ("--volume", f"{mount}:{mount}")]
         return ("podman-hpc", "run", "--rm", *volumes, reference, *program)

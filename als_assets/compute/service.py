@@ -6,8 +6,10 @@ choosing the site (``routing``).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,16 +17,21 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from als_assets.compute.act import JobAct, OutputCheck
-from als_assets.compute.script import recon_argv
+from als_assets.compute.history import past_of
+from als_assets.compute.script import image_reference, recon_argv
 from als_assets.compute.spec import JobSpec, StageIn, Step
+from als_assets.compute.staging import Staging
 from als_assets.compute.transport import Transport
-from als_assets.errors import JobError
+from als_assets.compute.walltime import walltime_s
+from als_assets.errors import JobError, ServiceUnreachable
 from als_assets.facility import ExportGate, Facility
-from als_assets.facility.compute import LocalCompute, SfapiCompute
+from als_assets.facility.compute import Compute
 from als_assets.facility.places import Place
 from als_assets.ledger import Dataset, Entry, Ledger, Manifest, Operation, Replica, ReplicaState
 from als_assets.ledger.acting import Actor, carry_out
 
+# A cancelled job gets time to write its result before it is killed.
+CANCEL_LIMIT_S = 60.0
 TIFF, ZARR = "recon_tiff", "recon_zarr"
 
 
@@ -54,7 +61,7 @@ class ComputeService:
         self._gate = gate
         self._transports = transports
 
-    def setup(self, site: str) -> LocalCompute | SfapiCompute:
+    def setup(self, site: str) -> Compute:
         compute = self._facility.sites[site].compute if site in self._facility.sites else None
         if compute is None or site not in self._transports:
             known = ", ".join(sorted(self._transports))
@@ -98,7 +105,7 @@ class ComputeService:
         spec = self._spec(name, dataset, site, setup, "multires", arguments, output.site_path, "", raw)
         return self._ensure(actor, dataset, ZARR, stack.variant, output, spec, _zarr_check)
 
-    def _raw_on_site(self, dataset: Dataset, setup: LocalCompute | SfapiCompute) -> PurePosixPath:
+    def _raw_on_site(self, dataset: Dataset, setup: Compute) -> PurePosixPath:
         name = setup.scratch_raw or setup.raw
         return Place(name, self._facility.location(name), dataset.raw_path).site_path
 
@@ -107,7 +114,7 @@ class ComputeService:
         name: str,
         dataset: Dataset,
         site: str,
-        setup: LocalCompute | SfapiCompute,
+        setup: Compute,
         step: str,
         arguments: list[str],
         output: PurePosixPath,
@@ -128,11 +135,24 @@ class ComputeService:
             steps=(Step(step, recon_argv(arguments, setup.container, self._facility.images, mounts)),),
             output=output,
             log_dir=PurePosixPath(setup.log_dir),
-            walltime_s=setup.walltime_s,
+            walltime_s=self._walltime_s(site, setup, step, dataset),
             stage_in=stage_in,
             parameters=parameters,
             environment=tuple(sorted(setup.environment.items())),
+            image=image_reference(setup.container, self._facility.images),
+            size_bytes=dataset.size_bytes,
         )
+
+    def _walltime_s(self, site: str, setup: Compute, step: str, dataset: Dataset) -> int:
+        history = past_of(self._ledger, site, step)
+        return walltime_s(dataset.size_bytes, history, standard_s=setup.walltime_s, most_s=setup.walltime_max_s)
+
+    def _staging(self, dataset: Dataset, site: str) -> Staging | None:
+        setup = self.setup(site)
+        if setup.scratch_raw is None:
+            return None
+        place = Place(setup.scratch_raw, self._facility.location(setup.scratch_raw), dataset.raw_path)
+        return Staging(self._ledger, self._transports[site], dataset, place)
 
     def _ensure(
         self, actor: Actor, dataset: Dataset, product: str, variant: str, output: Place, spec: JobSpec, check: OutputCheck
@@ -146,12 +166,19 @@ class ComputeService:
         key = f"job:{output.location_name}:{output.path}"
         title = self._facility.sites[spec.site].title
         act = JobAct(self._ledger, self._gate, transport, spec, title, check, key, dataset.key, target.id)
+        staging = self._staging(dataset, spec.site)
+        staged = None if staging is None else staging.expect(actor)
         try:
             # Since the look at the product, not since the move: another run may have made it in between, and once is enough.
             operation = carry_out(self._ledger, actor, act, wanted_since=target.changed_at)
         except JobError as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)
+            if staging is not None and staged is not None:
+                with contextlib.suppress(ServiceUnreachable):  # then it stays COPYING: the next job settles it
+                    staging.settle(staged)
             raise
+        if staging is not None and staged is not None:
+            staging.settle(staged)
         return self._verified(target, transport, output, operation)
 
     def _unchanged(self, target: Replica, transport: Transport, output: Place) -> bool:
@@ -165,7 +192,7 @@ class ComputeService:
         found = transport.listing(output.site_path) or {}
         manifest = Manifest.of(Entry(path, size) for path, size in found.items())
         report = operation.outcome["report"]
-        short = {k: v for k, v in report.items() if k not in ("stdout_tail", "stderr_tail")}
+        short = {k: v for k, v in report.items() if k not in ("stdout_tail", "stderr_tail", "script")}
         evidence = {
             "report": short,
             "parameters": operation.request["parameters"],
@@ -175,13 +202,35 @@ class ComputeService:
         return ProductReceipt(replica, True, operation.request["site"], report)
 
     def cancel(self, operation: Operation) -> None:
-        """Stop the job of an open operation, if it was submitted."""
+        """Stop the job of an open operation, if it was submitted, and see that it has stopped.
+
+        Raises:
+            JobError: the site took the request, but the job goes on. ServiceUnreachable, CredentialsRejected.
+        """
+        self._ledger.operations.annotate(operation, cancelled_by_us=True)
         job_id = operation.handle.get("job_id")
         transport = self._transports[operation.request["site"]]
         if job_id is None:
             job_id = transport.find(operation.request["name"], PurePosixPath(operation.request["log_dir"]))
         if job_id is not None:
-            transport.cancel(job_id)
+            cancel_surely(transport, job_id)
+
+
+def cancel_surely(transport: Transport, job_id: str) -> None:
+    """Cancel a job and look until the scheduler has let go of it. A job that it does not know any more is gone.
+
+    Raises:
+        JobError: it goes on. ServiceUnreachable, CredentialsRejected.
+    """
+    transport.cancel(job_id)
+    end = time.monotonic() + CANCEL_LIMIT_S
+    while (view := transport.look_many([job_id]).get(job_id)) is not None and view.live:
+        if time.monotonic() > end:
+            raise JobError(
+                f"Job {job_id} was cancelled, but after {CANCEL_LIMIT_S:.0f} s it is still {view.state.lower()}.",
+                next_step="It is cancelled again by itself; look at the site's queue.",
+            )
+        time.sleep(min(transport.poll_s, 1.0))
 
 
 def _job_name(kind: str, dataset_key: str) -> str:

@@ -5,9 +5,12 @@ Here: the protocol. Not here: any site, and the meaning of what a scheduler says
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from als_assets.compute.health import SiteHealth
 from als_assets.compute.report import SchedulerView
 from als_assets.compute.spec import JobSpec
 
@@ -29,8 +32,8 @@ class Transport(Protocol):
         """Hand the script over once, without any repetition. Raises JobRefused."""
         ...
 
-    def look(self, job_id: str) -> SchedulerView | None:
-        """What the scheduler says; None when it does not know the job (now)."""
+    def look_many(self, job_ids: Sequence[str]) -> Mapping[str, SchedulerView]:
+        """What the scheduler says of each job, in as few requests as the site allows; absent: not known to it (now)."""
         ...
 
     def cancel(self, job_id: str) -> None: ...
@@ -41,4 +44,28 @@ class Transport(Protocol):
 
     def tail(self, path: PurePosixPath, lines: int) -> str:
         """The last lines of a text file at the site; empty where there is none."""
+        ...
+
+
+@runtime_checkable
+class TellsHealth(Protocol):
+    """A transport whose site says how it is. Raises ServiceUnreachable, CredentialsRejected."""
+
+    def health(self) -> SiteHealth: ...
+
+
+@runtime_checkable
+class TellsExpiry(Protocol):
+    """A transport whose credential ends by itself: when (UTC), or None where that cannot be learnt. Raises ServiceUnreachable,
+    CredentialsRejected."""
+
+    def credential_expiry(self) -> datetime | None: ...
+
+
+@runtime_checkable
+class TriesQueues(Protocol):
+    """A transport that knows what to do when a queue (QOS) refuses a job: its JobRefused carries ``queue`` then."""
+
+    def next_queue(self, script: str) -> tuple[str, str] | None:
+        """The next queue to try and the script for it; None after the last."""
         ...

@@ -33,4 +33,12 @@ class ScicatIdentity(Strict):
     password: SecretRef
 
 
-Identity = Annotated[GlobusIdentity | SfapiIdentity | ScicatIdentity, Field(discriminator="kind")]
+class TokenIdentity(Strict):
+    """A bearer token that a person made (OLCF: a project access token from myOLCF) or that another program renews (ALCF: Globus).
+    It is read again for every request that the site refuses, so a new one needs no restart."""
+
+    kind: Literal["token"]
+    token: SecretRef
+
+
+Identity = Annotated[GlobusIdentity | SfapiIdentity | ScicatIdentity | TokenIdentity, Field(discriminator="kind")]

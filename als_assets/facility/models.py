@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from als_assets.errors import ConfigError
 from als_assets.facility.base import AbsolutePath, Name, Strict, Url
@@ -101,7 +101,7 @@ class Scicat(Strict):
     (an admin, or a member of SciCat's lifecycle group). ``ingest_group`` is the ingest account's own group, ``staff_group`` that of
     the beamline's staff; both may read every record. ``beamline_aliases``: how the beamline is written in files -> its group."""
 
-    site: Name
+    site: Name = "scicat"
     api_url: Url
     frontend_url: Url
     identity: Name
@@ -128,6 +128,16 @@ class BeamlineSetup(Strict):
     watch: bool = True
 
 
+def _with_store(pattern: str) -> str:
+    if "{store}" not in pattern:
+        raise ValueError(f"'{pattern}' must hold {{store}}, the place for a volume's address")
+    return pattern
+
+
+# The address of a viewer elsewhere, for instance https://kitware.github.io/itk-vtk-viewer/app/?fileToLoad={store}
+ViewerPattern = Annotated[Url, AfterValidator(_with_store)]
+
+
 class Facility(Strict):
     """One facility: everything a run needs to know that is not about one scan."""
 
@@ -143,6 +153,7 @@ class Facility(Strict):
     globus: Globus
     scicat: Scicat
     beamlines: dict[Name, BeamlineSetup]
+    viewers: dict[str, ViewerPattern] = Field(default_factory=dict)
 
     def location(self, name: str) -> Location:
         """Raises ConfigError for a name that is not in the file, for instance of an old copy on record."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,16 @@ from bench_fixtures import bench, facility, zygote
 from facility_in_a_box import Bench
 from small_jobs import Shop, shop_at
 
-from als_assets.compute import sfapi
+from als_assets.compute import sfapi_api, submission
 
 __all__ = ["at_home", "bench", "facility", "nersc", "shop", "zygote"]
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SFAPI's tasks end at once here."""
-    monkeypatch.setattr(sfapi, "_FIRST_PAUSE_S", 0.01)
+    """SFAPI's tasks end at once here, and what was submitted shows up soon."""
+    monkeypatch.setattr(sfapi_api, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(submission, "SUBMIT_GRACE", timedelta(seconds=0.5))
 
 
 @pytest.fixture

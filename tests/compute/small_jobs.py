@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from als_assets.compute.transport import Transport
     from als_assets.ledger import Operation
 
+POLL_S = 0.03  # how often a site is asked, whatever the facility says
 GOOD = "echo started >&2; echo working; echo done > done.txt"
 
 
@@ -45,13 +46,18 @@ def spec_of(site: str, name: str, key: str, script: str, output: str, log_dir: s
     return JobSpec(**{**fields, **changes})
 
 
+def act_of(platform: Any, spec: JobSpec, key: str) -> JobAct:
+    transport = platform.compute._transports[spec.site]
+    transport.poll_s = POLL_S
+    title = platform.facility.sites[spec.site].title
+    return JobAct(platform.ledger, platform.gate, transport, spec, title, _check, key, spec.dataset_key, None)
+
+
 def do_job(
     platform: Any, actor: Any, *, site: str, name: str, key: str, script: str, output: str, log_dir: str, **changes: Any
 ) -> Operation:
     spec = spec_of(site, name, key, script, output, log_dir, **changes)
-    transport = platform.compute._transports[site]
-    title = platform.facility.sites[site].title
-    act = JobAct(platform.ledger, platform.gate, transport, spec, title, _check, f"job:{output}", key, None)
+    act = act_of(platform, spec, f"job:{output}")
     return carry_out(platform.ledger, actor, act, wanted_since=platform.ledger.datasets.get(key).admitted_at)
 
 
@@ -90,6 +96,9 @@ class Shop:
         arguments = self.arguments(script)
         return spec_of(**arguments, **changes)
 
+    def act(self, key: str) -> JobAct:
+        return act_of(self.bench.platform, self.spec(), key)
+
     def submit(self, script: str = GOOD, **changes: Any) -> tuple[str, str]:
         """Hand a job over without any record; its name and id."""
         spec = self.spec(script, **changes)
@@ -99,7 +108,7 @@ class Shop:
         return self.transport.find(name, PurePosixPath(self.log_dir))
 
     def view(self, job_id: str) -> Any:
-        return self.transport.look(job_id)
+        return self.transport.look_many([job_id]).get(job_id)
 
     def ended(self, job_id: str) -> Any:
         """The scheduler's last word."""

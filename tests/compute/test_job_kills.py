@@ -11,6 +11,8 @@ from als_assets.ledger import OperationState
 
 OPERATIONS = "ledger.operations:Operations"
 SFAPI, LOCAL = "compute.sfapi:SfapiTransport", "compute.local:LocalTransport"
+API = "compute.sfapi_api:SfapiApi"
+SUBMISSION, WATCHING = "compute.submission:Submission", "ledger.watching:Watching"
 COMMON = [
     f"after {OPERATIONS}.begin",
     f"after {OPERATIONS}.take",
@@ -20,16 +22,25 @@ COMMON = [
 ]
 NERSC_POINTS = [
     *COMMON,
-    f"after {SFAPI}.find",
-    f"after {SFAPI}._command",  # the log folder is made
-    f"before {SFAPI}._outcome 2",  # the POST was answered, the job's number is not known yet
+    f"before {SUBMISSION}._ask",  # nothing was sent
+    f"before {SFAPI}.submit",  # the request is announced, but not sent
+    f"after {API}.command",  # the log folder is made
+    f"before {API}.outcome 2",  # the POST was answered, the job's number is not known yet
     f"after {SFAPI}.submit",
-    f"after {SFAPI}.look",
-    f"after {SFAPI}.look 3",
+    f"after {WATCHING}.claim",  # it was to ask for all
+    f"after {SFAPI}.look_many",
+    f"after {SFAPI}.look_many 3",
     f"after {SFAPI}.tail",
     f"after {SFAPI}.listing",
 ]
-HOME_POINTS = [*COMMON, f"after {LOCAL}.find", f"after {LOCAL}.submit", f"after {LOCAL}.look", f"after {LOCAL}.listing"]
+HOME_POINTS = [
+    *COMMON,
+    f"before {SUBMISSION}._ask",
+    f"before {LOCAL}.submit",
+    f"after {LOCAL}.submit",
+    f"after {LOCAL}.look_many",
+    f"after {LOCAL}.listing",
+]
 SLOW = "sleep 0.4; " + GOOD
 
 

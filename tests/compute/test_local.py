@@ -47,7 +47,7 @@ class Host:
 
     def running(self, job_id: str) -> int:
         """Wait until the step runs; the process id of the step."""
-        self.until(lambda: self.pids() and self.transport.look(job_id), "the start")
+        self.until(lambda: self.pids() and self.transport.look_many([job_id]), "the start")
         return self.pids()[0]
 
     def pids(self) -> list[int]:
@@ -55,7 +55,7 @@ class Host:
         return [int(line) for line in file.read_text().split()] if file.exists() else []
 
     def ended(self, job_id: str) -> Any:
-        return self.until(lambda: (v := self.transport.look(job_id)) is not None and not v.live and v, "the end")
+        return self.until(lambda: (v := self.transport.look_many([job_id]).get(job_id)) is not None and not v.live and v, "the end")
 
     def process(self, ending: str, name: str = "als-test-1") -> int:
         return int(json.loads((self.logs / f"{name}.{ending}").read_text())["pid"])
@@ -114,7 +114,7 @@ def test_it_is_found_by_its_name_from_the_first_moment_to_after_its_end(host: Ho
     host.ended(job_id)
     assert host.transport.find("als-test-1", logs) == job_id
     assert host.transport.find("als-test-2", logs) is None
-    assert host.transport.look(str(host.logs / "als-test-2")) is None
+    assert host.transport.look_many([str(host.logs / "als-test-2")]) == {}
 
 
 def test_it_survives_the_death_of_its_starter_and_is_adopted(host: Host) -> None:
@@ -130,7 +130,7 @@ def test_it_survives_the_death_of_its_starter_and_is_adopted(host: Host) -> None
     job_id = host.transport.find("als-test-1", PurePosixPath(host.logs))
 
     assert job_id is not None
-    assert host.transport.look(job_id).state == "RUNNING"  # type: ignore[union-attr]
+    assert host.transport.look_many([job_id])[job_id].state == "RUNNING"
     assert host.ended(job_id).state == "COMPLETED"
     assert len(host.pids()) == 1
 
@@ -142,7 +142,7 @@ def test_two_starters_of_one_job_start_it_once(host: Host) -> None:
     assert len(set(ids)) == 1
     assert host.ended(ids[0]).state == "COMPLETED"
     assert len(host.pids()) == 1
-    assert sorted(p.suffix for p in host.logs.iterdir()) == sorted([".err", ".exit", ".job", ".json", ".out", ".script", ".sh"])
+    assert sorted(p.suffix for p in host.logs.iterdir()) == sorted([".claim", ".err", ".exit", ".job", ".json", ".out", ".script", ".sh"])
 
 
 def test_cancelling_ends_the_whole_job(host: Host) -> None:
@@ -197,7 +197,7 @@ def test_a_process_id_that_was_given_to_another_process_is_not_ours(host: Host) 
     for ending in ("job", "script"):
         (host.logs / f"old.{ending}").write_text(json.dumps({"pid": os.getpid(), "started": 1, "at": time.time()}))
 
-    assert host.transport.look(str(host.logs / "old")).state == "NODE_FAIL"  # type: ignore[union-attr]
+    assert host.transport.look_many([str(host.logs / "old")])[str(host.logs / "old")].state == "NODE_FAIL"
     host.transport.cancel(str(host.logs / "old"))
     for file in host.logs.iterdir():
         file.unlink()

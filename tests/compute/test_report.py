@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from als_assets.compute.outcomes import WORDS
 from als_assets.compute.report import LIVE, JobReport, Reason, SchedulerView, judge, sentence_of
 
 OK = {"exit": 0, "step": "reconstruct"}
@@ -46,9 +47,9 @@ TABLE: list[tuple[SchedulerView, dict[str, Any] | None, list[str], Reason, str]]
     (SchedulerView("NODE_FAIL"), None, [], R.NODE_FAIL, "its node failed"),
     (SchedulerView("BOOT_FAIL"), None, [], R.NODE_FAIL, "its node failed"),
     (SchedulerView("PREEMPTED"), None, [], R.PREEMPTED, "more urgent job"),
-    (SchedulerView("CANCELLED by 1"), result(143), [], R.CANCELLED, "cancelled at the site"),
-    (SchedulerView("CANCELLED"), None, [], R.CANCELLED, "cancelled at the site"),
-    (SchedulerView("REVOKED"), None, [], R.CANCELLED, "cancelled at the site"),
+    (SchedulerView("CANCELLED by 1"), result(143), [], R.CANCELLED_BY_USER, "cancelled at the site"),
+    (SchedulerView("CANCELLED"), None, [], R.CANCELLED_BY_USER, "cancelled at the site"),
+    (SchedulerView("REVOKED"), None, [], R.CANCELLED_BY_USER, "cancelled at the site"),
     (SchedulerView("DEADLINE"), None, [], R.DEADLINE, "missed its deadline"),
     (SchedulerView("LOST"), None, [], R.LOST, "not known to the scheduler any more"),
     (SchedulerView("LOST"), OK, [], R.LOST, "not known to the scheduler any more"),
@@ -62,11 +63,11 @@ TABLE: list[tuple[SchedulerView, dict[str, Any] | None, list[str], Reason, str]]
 
 @pytest.mark.parametrize(("view", "said", "wrong", "reason", "words"), TABLE)
 def test_the_table(view: SchedulerView, said: dict[str, Any] | None, wrong: list[str], reason: Reason, words: str) -> None:
-    found, what, next_step = judge(view, said, wrong)
+    found = judge(view, said, wrong)
 
-    assert found is reason
-    assert words in what
-    assert bool(next_step) is (reason is not R.NONE), "a failure comes with a next step"
+    assert found.reason is reason
+    assert words in found.what
+    assert bool(found.next_step) is (reason is not R.NONE), "a failure comes with a next step"
     assert not view.live
 
 
@@ -77,7 +78,38 @@ def test_live_states(word: str) -> None:
 
 
 def test_every_reason_has_a_row() -> None:
-    assert {row[3] for row in TABLE} == set(Reason)
+    assert {row[3] for row in TABLE} == set(Reason) - {R.CANCELLED_BY_PLATFORM}
+
+
+@pytest.mark.parametrize("state", ["CANCELLED by 1", "CANCELLED", "REVOKED"])
+def test_who_asked_for_the_end_is_known(state: str) -> None:
+    assert judge(SchedulerView(state), None, []).reason is R.CANCELLED_BY_USER
+    ours = judge(SchedulerView(state), None, [], cancelled_by_us=True)
+    assert ours.reason is R.CANCELLED_BY_PLATFORM and "by this platform" in ours.what
+    assert judge(SchedulerView("COMPLETED", "0:0"), OK, [], cancelled_by_us=True).reason is R.NONE, "it was quicker"
+
+
+@pytest.mark.parametrize(
+    ("view", "guilty"),
+    [
+        (SchedulerView("NODE_FAIL"), True),
+        (SchedulerView("LOST"), True),
+        (SchedulerView("FAILED", "125:0"), True),
+        (SchedulerView("FAILED", "74:0"), True),
+        (SchedulerView("FAILED", "3:0"), False),
+        (SchedulerView("TIMEOUT"), False),
+        (SchedulerView("OUT_OF_MEMORY"), False),
+        (SchedulerView("CANCELLED"), False),
+        (SchedulerView("COMPLETED", "0:0"), False),
+    ],
+    ids=lambda value: str(getattr(value, "state", value)),
+)
+def test_the_site_is_blamed_for_its_own_faults_only(view: SchedulerView, guilty: bool) -> None:
+    assert judge(view, None, []).site_fault is guilty
+
+
+def test_every_reason_has_words() -> None:
+    assert set(WORDS) == set(Reason) - {R.NONE, R.EXIT_CODE}
 
 
 CODES = st.one_of(st.just(""), st.just("0:0"), st.text(max_size=6), st.builds("{}:{}".format, st.integers(0, 255), st.integers(0, 64)))
@@ -89,10 +121,10 @@ STATES = st.one_of(st.text(max_size=12), st.sampled_from(["COMPLETED", "FAILED",
 def test_only_unanimous_witnesses_make_a_success(
     state: str, code: str, derived: str, said: dict[str, Any] | None, wrong: list[str]
 ) -> None:
-    reason, what, _next_step = judge(SchedulerView(state, code, derived), said, wrong)
+    found = judge(SchedulerView(state, code, derived), said, wrong)
 
-    assert what
-    if reason is R.NONE:
+    assert found.what
+    if found.reason is R.NONE:
         assert state.split()[0] == "COMPLETED"
         assert said is not None and said["exit"] == 0
         assert not wrong

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -35,15 +36,23 @@ class Stage:
         stub.write_text(f'#!/bin/bash\nprintf \'%s\\0\' "$@" >{self.root}/argv\nprintf %s "$NOTE" >{self.root}/note\n{body}\n')
         stub.chmod(0o755)
 
-    def start(self) -> subprocess.Popen[str]:
+    @property
+    def claim(self) -> Path:
+        return self.root / "logs" / "als-rec-0001.claim"
+
+    def start(self, *, again: bool = True, job_id: str = "") -> subprocess.Popen[str]:
+        """``again``: as a new job, not as a second copy of the one before."""
+        if again:
+            self.claim.unlink(missing_ok=True)
         golden = (GOLDEN / f"{self.kind}.sh").read_text()
         script = self.root / "job.sh"
-        script.write_text(golden.replace("/SITE", str(self.root)))
+        if not script.exists():  # bash reads it piece by piece: it must not change under a copy that runs
+            script.write_text(golden.replace("/SITE", str(self.root)))
         path = f"{self.root / 'bin'}:{os.environ['PATH']}"
         return subprocess.Popen(
             ["bash", str(script)],
             cwd=self.root / "work",
-            env={"PATH": path, "LANG": "C.UTF-8"},
+            env={"PATH": path, "LANG": "C.UTF-8", **({"SLURM_JOB_ID": job_id} if job_id else {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -221,12 +230,68 @@ def test_a_second_step_runs_only_after_the_first_succeeded(tmp_path: Path) -> No
     first, second = tmp_path / "first", tmp_path / "second"
     for code, ran in ((0, True), (9, False)):
         steps = (Step("one", ("bash", "-c", f"touch {first}; exit {code}")), Step("two", ("touch", str(second))))
-        spec = replace(spec_at(tmp_path, "local"), steps=steps, log_dir=PurePosixPath(tmp_path), parameters="")
+        spec = replace(spec_at(tmp_path, "local"), name=f"als-{code}", steps=steps, log_dir=PurePosixPath(tmp_path), parameters="")
         script = tmp_path / "job.sh"
         script.write_text(render(spec, []))
         done = subprocess.run(["bash", str(script)], check=False, capture_output=True, timeout=60)
         assert (done.returncode, second.exists()) == (code, ran)
         second.unlink(missing_ok=True)
+
+
+def test_a_second_copy_of_a_job_leaves_without_doing_anything(stage: Stage) -> None:
+    """What a lost answer can bring about: the same script under another number."""
+    stage.stub(f"echo run >>{stage.root}/runs")
+    stage.start(job_id="1001").communicate(timeout=60)
+    before = stage.result
+
+    second = stage.start(again=False, job_id="1002")
+    _, error = second.communicate(timeout=60)
+
+    assert (second.returncode, error) == (75, "this work is done by job 1001\n")
+    assert (stage.root / "runs").read_text() == "run\n"
+    assert stage.result == before, "the result stays that of the first"
+    same = stage.start(again=False, job_id="1001")
+    same.communicate(timeout=60)
+    assert same.returncode == 0, "the scheduler may start the same job anew after its node failed"
+
+
+def test_two_copies_at_once_do_the_work_once(stage: Stage) -> None:
+    stage.stub(f"echo run >>{stage.root}/runs; sleep 0.2")
+    copies = [stage.start(again=False, job_id=str(1001 + number)) for number in range(4)]
+
+    for copy in copies:
+        copy.communicate(timeout=60)
+
+    assert sorted(copy.returncode for copy in copies) == [0, 75, 75, 75]
+    assert (stage.root / "runs").read_text() == "run\n"
+
+
+def test_a_claim_that_cannot_be_written_does_not_stop_the_job(stage: Stage) -> None:
+    """Then its other witnesses decide: here the result cannot be written either."""
+    (stage.root / "logs").rmdir()
+    if stage.kind == "local":
+        stage.stub("exit 0")
+
+    code, _ = stage.run()
+
+    assert code not in (0, 75)
+
+
+def test_files_with_modes_of_their_own_can_be_deleted_by_the_group(nersc: Stage) -> None:
+    """The output is made by a program, which may not ask what the script wants."""
+    spec = spec_at(nersc.root, "nersc_podman")
+    folder = Path(spec.output)
+    quoted = shlex.quote(str(folder))
+    nersc.stub(f"mkdir -p {quoted}/closed && touch {quoted}/closed/file && chmod 500 {quoted}/closed; exit 3")
+
+    assert nersc.run()[0] == 3
+
+    assert stat.S_IMODE((folder / "closed").stat().st_mode) & 0o770 == 0o770
+
+
+def test_the_peak_of_memory_is_read_where_slurm_made_a_control_group(nersc: Stage) -> None:
+    assert nersc.run()[0] == 0
+    assert nersc.result["max_rss_bytes"] == 0, "this machine's own control group is nobody's job"
 
 
 def _wait_for(file: Path) -> None:

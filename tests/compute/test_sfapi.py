@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from small_jobs import GOOD, Shop
 
-from als_assets.compute import sfapi
-from als_assets.compute.sfapi import SfapiTransport
+from als_assets.compute import sfapi_api
+from als_assets.compute.sfapi_api import SfapiApi
 from als_assets.errors import JobRefused, ServiceUnreachable
 
 API = "/api/v1.2"
@@ -93,7 +93,7 @@ def test_a_refusal_without_a_task(nersc: Shop, answer: dict[str, Any]) -> None:
     ],
 )
 def test_a_refusal_by_a_task_of_any_shape(nersc: Shop, monkeypatch: pytest.MonkeyPatch, task: dict[str, Any]) -> None:
-    monkeypatch.setattr(SfapiTransport, "_command", lambda self, command: "")
+    monkeypatch.setattr(SfapiApi, "command", lambda self, command: "")
     nersc.bench.control.add_fault(where="http", path=TASKS, status=200, body=task)
 
     with pytest.raises(JobRefused, match="Invalid qos"):
@@ -101,7 +101,7 @@ def test_a_refusal_by_a_task_of_any_shape(nersc: Shop, monkeypatch: pytest.Monke
 
 
 def test_a_cancelled_submission_is_a_refusal(nersc: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SfapiTransport, "_command", lambda self, command: "")
+    monkeypatch.setattr(SfapiApi, "command", lambda self, command: "")
     nersc.bench.control.add_fault(where="http", path=TASKS, status=200, body={"status": "cancelled", "result": None})
 
     with pytest.raises(JobRefused, match="the task cancelled"):
@@ -109,7 +109,7 @@ def test_a_cancelled_submission_is_a_refusal(nersc: Shop, monkeypatch: pytest.Mo
 
 
 def test_a_task_that_never_ends_is_an_outage(nersc: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sfapi, "_TASK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(sfapi_api, "_TASK_TIMEOUT_S", 0.2)
     nersc.bench.control.add_fault(where="http", path=TASKS, status=200, body={"status": "new", "result": None}, times=None)
 
     with pytest.raises(ServiceUnreachable, match="did not finish the task"):

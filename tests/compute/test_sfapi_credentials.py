@@ -52,7 +52,7 @@ def test_a_port_where_nobody_listens_is_an_outage(transport_with: Callable[..., 
     transport = transport_with(the_key(bench), api_url="http://127.0.0.1:1/api/v1.2")
 
     with pytest.raises(ServiceUnreachable, match="ConnectError"):
-        transport.look("1")
+        transport.look_many(["1"])
 
 
 def test_a_token_that_ran_out_is_renewed_without_a_word(nersc: Shop) -> None:
@@ -89,7 +89,7 @@ def test_a_wrong_key_is_told_without_the_key(transport_with: Callable[..., Sfapi
     other = json.dumps(RSAKey.generate_key(2048).as_dict(private=True))
 
     with pytest.raises(CredentialsRejected, match="invalid_client") as caught:
-        transport_with(other).look("1")
+        transport_with(other).look_many(["1"])
 
     everything = "".join(traceback.format_exception(caught.value)) + str(caught.value.details)
     assert json.loads(other)["d"] not in everything
@@ -98,8 +98,8 @@ def test_a_wrong_key_is_told_without_the_key(transport_with: Callable[..., Sfapi
 def test_a_key_may_be_a_jwk_or_pem(transport_with: Callable[..., SfapiTransport], bench: Bench) -> None:
     key = RSAKey.import_key(json.loads(the_key(bench)))
 
-    assert transport_with(json.dumps(key.as_dict(private=True))).look("1") is None
-    assert transport_with(key.as_pem(private=True).decode()).look("1") is None
+    assert transport_with(json.dumps(key.as_dict(private=True))).look_many(["1"]) == {}
+    assert transport_with(key.as_pem(private=True).decode()).look_many(["1"]) == {}
 
 
 PUBLIC = json.dumps(RSAKey.generate_key(2048).as_dict(private=False))
@@ -110,36 +110,36 @@ PUBLIC = json.dumps(RSAKey.generate_key(2048).as_dict(private=False))
 )
 def test_a_key_file_with_something_else_in_it_is_named(transport_with: Callable[..., SfapiTransport], garbage: str) -> None:
     with pytest.raises(SecretUnavailable, match=r"file .*key holds no private key"):
-        transport_with(garbage).look("1")
+        transport_with(garbage).look_many(["1"])
 
 
 def test_a_key_that_the_group_can_read_is_not_used(transport_with: Callable[..., SfapiTransport], bench: Bench) -> None:
     with pytest.raises(SecretUnavailable, match="can be read by other accounts"):
-        transport_with(the_key(bench), mode=0o640).look("1")
+        transport_with(the_key(bench), mode=0o640).look_many(["1"])
 
 
 def test_a_renewed_key_needs_no_restart(transport_with: Callable[..., SfapiTransport], bench: Bench, tmp_path: Path) -> None:
     transport = transport_with(json.dumps(RSAKey.generate_key(2048).as_dict(private=True)))
     with pytest.raises(CredentialsRejected):
-        transport.look("1")
+        transport.look_many(["1"])
 
     (tmp_path / "key").write_text(the_key(bench))
 
-    assert transport.look("1") is None
+    assert transport.look_many(["1"]) == {}
 
 
 def test_an_outage_of_the_token_service_is_no_verdict_on_the_key(transport_with: Callable[..., SfapiTransport], bench: Bench) -> None:
     bench.control.add_fault(where="http", path="/c2id/token", status=503, body="sorry", times=None)
 
     with pytest.raises(ServiceUnreachable, match="gave no token"):
-        transport_with(the_key(bench)).look("1")
+        transport_with(the_key(bench)).look_many(["1"])
 
 
 def test_a_token_that_is_none_is_an_outage(transport_with: Callable[..., SfapiTransport], bench: Bench) -> None:
     bench.control.add_fault(where="http", path="/c2id/token", status=200, body="<html>")
 
     with pytest.raises(ServiceUnreachable, match="gave no token"):
-        transport_with(the_key(bench)).look("1")
+        transport_with(the_key(bench)).look_many(["1"])
 
 
 def test_only_one_http_library_is_at_work() -> None:

@@ -117,10 +117,11 @@ def test_where_nothing_is_available_it_says_why(facility: Facility, settings: Se
     decision = decide(facility, "bl832", settings, release)
     assert "raw_on_data832" in decision.assets and decision.site == "", "the first safe copy never waits for a site"
     assert not {"recon_tiff", "recon_zarr", "recon_on_data832", "scicat_recon_record"} & set(decision.assets)
-    assert words in decision.reasons["recon_tiff"]
+    assert words in decision.reasons["recon_tiff"] and decision.reasons["recon_tiff"].startswith("held: ")
+    assert words in decision.held
     with pytest.raises(NoSiteAvailable, match="No site can reconstruct this scan now") as caught:
         choose_site(facility, settings, release)
-    assert words in caught.value.sentence and "Switch a site on" in caught.value.next_step
+    assert words in caught.value.sentence and "switch a site on" in caught.value.next_step
 
 
 def test_what_must_stay_is_never_sent_away_whatever_the_settings_say(facility: Facility) -> None:

@@ -5,17 +5,36 @@ step=begin
 TZ=UTC0 printf -v began '%(%Y-%m-%dT%H:%M:%SZ)T' -1
 result=/SITE/logs/als-rec-0001.result.json
 
+# The first copy of this job that runs takes the claim. A second one, born of an answer that was lost, leaves without doing anything.
+me="${SLURM_JOB_ID:-${PBS_JOBID:-$$}}"
+claim=/SITE/logs/als-rec-0001.claim
+if ! (set -o noclobber && printf '%s\n' "$me" >"$claim") 2>/dev/null && [ -e "$claim" ] && [ "$(<"$claim")" != "$me" ]; then
+  echo "this work is done by job $(<"$claim")" >&2
+  exit 75
+fi
+
 # Whatever ends this script, its exit code and step are on disk before the scheduler hears of it.
 record() {
   local now
   TZ=UTC0 printf -v now '%(%Y-%m-%dT%H:%M:%SZ)T' -1
-  printf '{"name": "%s", "exit": %d, "step": "%s", "began": "%s", "ended": "%s", "host": "%s"}\n' \
-    als-rec-0001 "$1" "$step" "$began" "$now" "$HOSTNAME" >"$result.new"
+  printf '{"name": "%s", "exit": %d, "step": "%s", "began": "%s", "ended": "%s", "host": "%s", "max_rss_bytes": %d}\n' \
+    als-rec-0001 "$1" "$step" "$began" "$now" "$HOSTNAME" "$(peak)" >"$result.new"
   mv -f -- "$result.new" "$result"
+}
+# The most memory that the job had, in bytes, where Slurm gave it a control group of its own; else 0.
+peak() {
+  local group
+  group=$(sed -n 's/^0:://p' /proc/self/cgroup 2>/dev/null || true)
+  case "$group" in
+    */job_"${SLURM_JOB_ID:-none}"/*) cat -- "/sys/fs/cgroup${group%%/step_*}/memory.peak" 2>/dev/null || echo 0 ;;
+    *) echo 0 ;;
+  esac
 }
 finish() {
   code=$?
   trap - EXIT
+  # Programs may set modes of their own, but whoever prunes must be able to delete.
+  chmod -R ug+rwX -- '/SITE/scratch/scan '"'"'one'"'"' "two";$(touch INJECTED)`touch INJECTED`|&größe\ *?/recX' 2>/dev/null || true
   record "$code"
   exit "$code"
 }

@@ -1,0 +1,103 @@
+"""A product of a scan made at OLCF with proof, and the files of a site that only Globus sees."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from facility_in_a_box import FOLDER, RAW, Bench
+
+from als_assets.beamlines.bl832.writer import ScanHeader
+from als_assets.errors import ConfigError, ServiceUnreachable
+from als_assets.ledger import ReplicaState
+from als_assets.simulator.box_olcf import OLCF, ORION
+from als_assets.simulator.detector import synthetic_scan
+from als_assets.transfer import site_files
+from als_assets.transfer.site_files import SiteFiles
+
+ROWS = 3
+
+
+def test_a_tiny_scan_is_reconstructed_at_olcf_with_proof(bench: Bench, tmp_path: Any) -> None:
+    synthetic_scan(tmp_path / "tiny.h5", rows=ROWS, columns=64, angles=61, seed=3, header=ScanHeader(sample_name="tiny"))
+    scan = bench.admit(content=(tmp_path / "tiny.h5").read_bytes(), facts={"rows": ROWS})
+    bench.copy(scan, RAW)
+    bench.copy(scan, "olcf832_raw")
+
+    stack = bench.platform.compute.reconstruct(bench.actor(), scan, "olcf", {}, {"center": "pc"})
+
+    path = f"{FOLDER}/rec{scan.key}"
+    assert (stack.made, stack.site, stack.replica.location, stack.replica.path) == (True, "olcf", "olcf832_scratch", path)
+    assert stack.replica.state is ReplicaState.VERIFIED
+    assert stack.replica.manifest.files == ROWS + 1
+    assert stack.report["reason"] == "none" and stack.report["step"] == "reconstruct"
+    folder = bench.box.root / f"olcf{ORION}/scratch" / path
+    assert sorted(file.name for file in folder.glob("*.tiff")) == [f"{scan.key}_{n:05d}.tiff" for n in range(ROWS)]
+    assert json.loads(stack.replica.evidence["parameters"]) == {"center": "pc"}
+
+    again = bench.platform.compute.reconstruct(bench.actor(), scan, "olcf", {}, {"center": "pc"})
+    assert not again.made, "it was looked at again, through Globus"
+
+
+# --- files that only Globus sees -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(bench: Bench) -> SiteFiles:
+    return SiteFiles(bench.platform.facility, "olcf", "data832_scratch", lambda: bench.platform.movers["mover"])
+
+
+def place(bench: Bench, name: str) -> PurePosixPath:
+    folder = bench.box.root / f"olcf{ORION}/logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return PurePosixPath(folder / name)
+
+
+def left(bench: Bench) -> list[Any]:
+    inbox = bench.box.results / ".als-assets-logs"
+    return list(inbox.iterdir()) if inbox.exists() else []
+
+
+def test_the_end_of_a_log(bench: Bench, files: SiteFiles) -> None:
+    log = place(bench, "with 'quotes' $(x).err")
+    (bench.box.root / log).write_bytes(b"".join(b"line %d\n" % n for n in range(5000)) + b"\xff\n")
+
+    assert files.tail(log, 2) == "line 4999\n�"
+    assert files.tail(place(bench, "absent"), 2) == ""
+    assert files.listing(log) == {"": (bench.box.root / log).stat().st_size}
+    assert files.listing(place(bench, "absent")) is None
+    assert left(bench) == []
+
+
+def test_a_log_that_globus_cannot_fetch_says_nothing_about_the_job(bench: Bench, files: SiteFiles) -> None:
+    log = place(bench, "broken.err")
+    (bench.box.root / log).write_text("x")
+    bench.control.add_fault(where="transfer", action="fail", collection=OLCF)
+
+    with pytest.raises(ServiceUnreachable, match=r"The log .*broken\.err could not be fetched"):
+        files.tail(log, 1)
+
+    assert left(bench) == []
+    assert files.tail(log, 1) == "x"
+
+
+def test_a_log_that_takes_too_long_is_given_up(bench: Bench, files: SiteFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site_files, "_TIMEOUT_S", 0.2)
+    log = place(bench, "slow.err")
+    (bench.box.root / log).write_text("x")
+    bench.control.add_fault(where="transfer", action="stall", collection=OLCF)
+
+    with pytest.raises(ServiceUnreachable, match="could not be fetched"):
+        files.tail(log, 1)
+
+    task = next(one for one in bench.control.tasks() if "slow.err" in (one["label"] or ""))
+    bench.control.wait_for(
+        lambda: next(one for one in bench.control.tasks() if one["task_id"] == task["task_id"])["status"] == "FAILED", what="the end"
+    )
+
+
+def test_a_folder_that_no_location_holds(files: SiteFiles) -> None:
+    with pytest.raises(ConfigError, match="No location of site 'olcf' holds /elsewhere/x"):
+        files.tail(PurePosixPath("/elsewhere/x"), 1)
