@@ -11,16 +11,16 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from als_assets.catalogue.answers import TRANSIENT, refusal, scrub, unreachable
+from als_assets.catalogue.calls import DatasetCalls
 from als_assets.catalogue.login import Login
 from als_assets.catalogue.model import Json
 from als_assets.catalogue.settings import CatalogueSettings
-from als_assets.errors import AlsError, ServiceUnreachable
+from als_assets.errors import AlsError
 
 MayLeave = Callable[[str], None]
 _MAX_RETRY_AFTER_S = 60.0
@@ -70,6 +70,17 @@ class CatalogueClient:
         found: Json = self.request("GET", "users/my/self", "say who we are") or {}
         return found
 
+    def search(self, where: Json, *, fields: Sequence[str] = (), skip: int = 0, limit: int = 100) -> list[Json]:
+        """Records that fulfil ``where`` and that this account may read, by identifier; an empty answer is believed only if SciCat
+        knew who asked. Never put what is about one dataset into ``where`` before the export gate was asked."""
+        limits = {"skip": skip, "limit": limit, "order": "pid:asc"}
+        query = {"where": where, "limits": limits, **({"fields": list(fields)} if fields else {})}
+        params = {"filter": json.dumps(query)}
+        found = self.request("GET", "datasets", "search", params=params)
+        if not found and not self.trust_empty():
+            found = self.request("GET", "datasets", "search", params=params)
+        return list(found or [])
+
     def request(
         self,
         method: str,
@@ -80,6 +91,7 @@ class CatalogueClient:
         dataset_key: str | None = None,
         body: Mapping[str, Any] | None = None,
         params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         repeat: bool = True,
         creating: bool = False,
     ) -> Any:
@@ -90,7 +102,7 @@ class CatalogueClient:
         RecordInvalid while ``creating``.
         """
         url = f"{self.settings.api(version)}/{path}"
-        request = self._http.build_request(method, url, json=body, params=params)
+        request = self._http.build_request(method, url, json=body, params=params, headers=headers)
         retrying = Retrying(
             stop=stop_after_attempt(max(1, self.settings.attempts)),
             wait=self._wait_s,
@@ -141,73 +153,6 @@ class CatalogueClient:
         asked_s = error.retry_after_s if isinstance(error, _Again) else 0.0
         doubled_s = min(self.settings.max_wait_s, self.settings.wait_s * 2.0 ** (state.attempt_number - 1))
         return max(asked_s, doubled_s * random.uniform(0.5, 1.0))
-
-
-class DatasetCalls:
-    """The requests about one dataset record. Every method raises what ``CatalogueClient.request`` raises."""
-
-    def __init__(self, client: CatalogueClient, dataset_key: str, pid: str) -> None:
-        self._client = client
-        self._key = dataset_key
-        self.pid = pid
-        self._path = f"datasets/{quote(pid, safe='')}"
-
-    def create(self, body: Json) -> Json:
-        """Create the record; repeated on outages, because its pid makes a second creation a conflict."""
-        answer = self._client.request("POST", "datasets", f"create the record {self.pid}", dataset_key=self._key, body=body, creating=True)
-        if not isinstance(answer, dict) or answer.get("pid") != self.pid:
-            raise ServiceUnreachable(
-                f"SciCat answered the creation of {self.pid} with something else than the record",
-                next_step="Check that the configured address is SciCat's API and that the account may give its own identifiers",
-            )
-        return answer
-
-    def get(self) -> Json | None:
-        """The record, None where SciCat has none (and knows who is asking)."""
-        found: Json | None = self._read(self._path, f"show the record {self.pid}")
-        return found
-
-    def patch(self, changes: Json) -> None:
-        """Replace single fields (v3: it keeps sizes on every version)."""
-        self._client.request("PATCH", self._path, f"change the record {self.pid}", dataset_key=self._key, body=changes)
-
-    def origdatablocks(self) -> list[Json]:
-        """The file lists of the record."""
-        return list(self._read(f"{self._path}/origdatablocks", f"list the files of {self.pid}") or [])
-
-    def add_origdatablock(self, body: Json) -> None:
-        """Add a file list; not repeated, because SciCat would count the files twice."""
-        self._client.request(
-            "POST", f"{self._path}/origdatablocks", f"add files to {self.pid}", dataset_key=self._key, body=body, repeat=False
-        )
-
-    def attachments(self) -> list[Json]:
-        """The attachments of the record."""
-        return list(self._read(f"{self._path}/attachments", f"list the attachments of {self.pid}") or [])
-
-    def add_attachment(self, attachment_id: str, body: Json) -> None:
-        """Add an attachment under its own identifier (v4), which a second one with the same identifier cannot do."""
-        relation = {"targetId": self.pid, "targetType": "dataset", "relationType": "is attached to"}
-        full = {**body, "aid": attachment_id, "isPublished": False, "relationships": [relation]}
-        action = f"add a picture to {self.pid}"
-        self._client.request("POST", "attachments", action, version="v4", dataset_key=self._key, body=full, repeat=False)
-
-    def add_attachment_v3(self, body: Json) -> None:
-        """Add an attachment by the older route, which the rights to create datasets are enough for."""
-        action = f"add a picture to {self.pid}"
-        self._client.request("POST", f"{self._path}/attachments", action, dataset_key=self._key, body=body, repeat=False)
-
-    def _read(self, path: str, action: str) -> Any:
-        answer = self._client.request("GET", path, action, dataset_key=self._key)
-        if not answer and not self._client.trust_empty():
-            answer = self._client.request("GET", path, action, dataset_key=self._key)
-        return answer
-
-
-def file_list(entries: Sequence[Json], algorithm: str | None) -> Json:
-    """The body of an origdatablock; the algorithm is text (pyscicat's model wants a number, which SciCat refuses)."""
-    body: Json = {"size": sum(entry["size"] for entry in entries), "dataFileList": list(entries)}
-    return {**body, "chkAlg": algorithm} if algorithm else body
 
 
 def _json(response: httpx.Response, action: str) -> Any:

@@ -5,10 +5,9 @@ Here: a pure comparison that knows how SciCat changes what it stores (times, uni
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from als_assets.catalogue.model import INGEST, Json
+from als_assets.catalogue.model import INGEST, LOCATIONS, Json, moment
 
 _FIXED = frozenset({"pid", "type", "isPublished"})  # not ours to change: SciCat refuses the first two, people decide the third
 _TIMES = frozenset({"creationTime", "endTime"})
@@ -34,35 +33,26 @@ def differences(ours: Json, theirs: Json) -> Json:
 
 
 def _metadata(wanted: Json, found: Json) -> tuple[Json, Json]:
-    """PATCH replaces the whole object: what is there and not ours goes back with ours, the creator's mark stays."""
-    merged = {**found, **{key: value for key, value in wanted.items() if key != INGEST or INGEST not in found}}
+    """PATCH replaces the whole object: what is there and not ours goes back with ours; the creator's mark and the list of copies
+    (which follows the record of copies, not the file) stay as they are."""
+    kept = {INGEST, LOCATIONS} & found.keys()
+    merged = {**found, **{key: value for key, value in wanted.items() if key not in kept}}
     return merged, found
 
 
 def _same(name: str, wanted: Any, found: Any) -> bool:
     if name in _TIMES:
-        return _moment(wanted) == _moment(found)
-    return _contains(found, wanted)
+        return moment(wanted) == moment(found)
+    return contains(found, wanted)
 
 
-def _contains(found: Any, wanted: Any) -> bool:
+def contains(found: Any, wanted: Any) -> bool:
     """Whether everything wanted is there; SciCat adds keys (valueSI, unitSI, _id) to objects of ours."""
     if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(_contains(found.get(key), value) for key, value in wanted.items())
+        return isinstance(found, dict) and all(contains(found.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
         same_length = isinstance(found, list) and len(found) == len(wanted)
-        return same_length and all(_contains(there, here) for there, here in zip(found, wanted, strict=True))
+        return same_length and all(contains(there, here) for there, here in zip(found, wanted, strict=True))
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
     return bool(wanted == found)
-
-
-def _moment(value: Any) -> datetime | None:
-    """The time to the millisecond, which is what SciCat keeps."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -9,16 +9,22 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 from pyscicat.model import DataFile
 
 from als_assets import __version__
-from als_assets.catalogue.client import CatalogueClient, DatasetCalls, file_list
+from als_assets.catalogue.accounts import Accounts
+from als_assets.catalogue.answers import TRANSIENT
+from als_assets.catalogue.calls import DatasetCalls, file_list
+from als_assets.catalogue.client import CatalogueClient
 from als_assets.catalogue.compare import differences
 from als_assets.catalogue.model import INGEST, FileEntry, Issue, Json, Record, Thumbnail, iso
-from als_assets.errors import CatalogueConflict, CatalogueRefused, RecordInvalid, ServiceUnreachable
+from als_assets.errors import CatalogueConflict, CatalogueFailed, CatalogueRefused, RecordInvalid, ServiceUnreachable
 
 _ROUNDS = 3
 _POLLS = 30
@@ -41,26 +47,53 @@ class CatalogueReceipt:
     issues: tuple[Issue, ...]
 
 
-def ensure_record(client: CatalogueClient, record: Record, *, attempt: str | None = None) -> CatalogueReceipt:
+def ensure_record(accounts: Accounts, record: Record, *, attempt: str | None = None) -> CatalogueReceipt:
     """Write the record, or complete and correct the one that is there.
 
     ``attempt`` names the operation this call belongs to: a repeated call with the same name knows a half-written record for
     its own and completes it at once; another one first waits ``patience_s`` for its writer. Raises RecordInvalid (nothing was
-    written), ExportRefused, CredentialsRejected, CatalogueRefused, CatalogueConflict, ServiceUnreachable.
+    written), ExportRefused, CredentialsRejected, CatalogueRefused, CatalogueConflict, CatalogueFailed (SciCat fails on this
+    record and answers otherwise), ServiceUnreachable (SciCat is not there).
     """
     if record.errors:
         raise RecordInvalid(
             f"The record of {record.dataset_key} is not written: " + "; ".join(issue.sentence for issue in record.errors),
             next_step="Correct the scan's metadata or the settings, then run the step again",
         )
-    attempt = attempt or uuid.uuid4().hex
+    with telling_failures_from_outages(accounts.ingest, record.pid):
+        return _ensured(accounts, record, attempt or uuid.uuid4().hex)
+
+
+@contextmanager
+def telling_failures_from_outages(client: CatalogueClient, pid: str) -> Iterator[None]:
+    """Where SciCat keeps failing on one record and still knows who we are, the fault is about that record: waiting does not help.
+
+    Raises CatalogueFailed instead of ServiceUnreachable then.
+    """
+    try:
+        yield
+    except ServiceUnreachable as error:
+        status = error.details.get("status")
+        if not isinstance(status, int) or status in TRANSIENT:
+            raise
+        client.whoami()  # an outage is told as such
+        raise CatalogueFailed(
+            f"SciCat fails on the record {pid} and answers otherwise: {error.sentence}",
+            next_step="Re-execute from failure once; if it stays, give the sentence and the identifier to SciCat's operators.",
+            status=status,
+        ) from error
+
+
+def _ensured(accounts: Accounts, record: Record, attempt: str) -> CatalogueReceipt:
+    client = accounts.ingest
     calls = client.dataset(record.dataset_key, record.pid)
     body = record.body()
-    mark = {"attempt": attempt, "software": f"als-assets {__version__}"}
+    _require_inputs(client, record.dataset_key, body)
+    mark = {"attempt": attempt, "scan": record.dataset_key, "software": f"als-assets {__version__}"}
     body["scientificMetadata"] = {**(body.get("scientificMetadata") or {}), INGEST: mark}
-    fresh, theirs = _create_or_get(calls, body)
+    fresh, theirs = _create_or_get(calls, body, client.settings.wait_s)
     ours = _attempt_of(theirs) == attempt
-    patched = () if fresh else _patch(calls, body, theirs)
+    patched = () if fresh else _patch(accounts, record, body, theirs)
     issues = list(record.issues)
     if not ours:
         _wait_for_the_writer(calls, record, client.settings.patience_s)
@@ -70,17 +103,30 @@ def ensure_record(client: CatalogueClient, record: Record, *, attempt: str | Non
     return CatalogueReceipt(record.pid, url, ours, patched, files, attachments, tuple(issues))
 
 
-def _create_or_get(calls: DatasetCalls, body: Json) -> tuple[bool, Json]:
+def _require_inputs(client: CatalogueClient, dataset_key: str, body: Json) -> None:
+    """SciCat takes any text for an input; a result whose scan has no record would be found from nowhere."""
+    for pid in body.get("inputDatasets") or []:
+        if _get(client.dataset(dataset_key, pid)) is None:
+            raise RecordInvalid(
+                f"The record {body['pid']} is not written: its input {pid} has no record in SciCat",
+                next_step="Materialize scicat_record of the scan first, then this step again",
+            )
+
+
+def _create_or_get(calls: DatasetCalls, body: Json, wait_s: float, *, again: bool = True) -> tuple[bool, Json]:
     """The record as SciCat has it, and whether it was certainly created just now, hence has no files yet."""
     try:
         return True, calls.create(body)
     except (CatalogueConflict, ServiceUnreachable) as error:
         # After a 500 the record may be there all the same. Where nobody answers, asking again would only double the wait.
-        answered = "status" in error.details
-        theirs = _get(calls) if answered else None
-        if theirs is None:
+        status = error.details.get("status")
+        theirs = None if status is None else _get(calls)
+        if theirs is not None:
+            return False, theirs
+        if status != 500 or not again:
             raise
-        return False, theirs
+    time.sleep(wait_s)
+    return _create_or_get(calls, body, wait_s, again=False)
 
 
 def _get(calls: DatasetCalls) -> Json | None:
@@ -98,16 +144,38 @@ def _attempt_of(theirs: Json) -> object:
     return mark.get("attempt") if isinstance(mark, dict) else None
 
 
-def _patch(calls: DatasetCalls, body: Json, theirs: Json) -> tuple[str, ...]:
+def _patch(accounts: Accounts, record: Record, body: Json, theirs: Json) -> tuple[str, ...]:
     if theirs.get("type") != body["type"]:
         raise CatalogueConflict(
-            f"SciCat's record {calls.pid} is of type {theirs.get('type')!r}, ours is {body['type']!r}",
+            f"SciCat's record {record.pid} is of type {theirs.get('type')!r}, ours is {body['type']!r}",
             next_step="Look at the record in SciCat; it was not made by this platform",
         )
-    changes = differences(body, theirs)
-    if changes:
-        calls.patch(changes)
-    return tuple(sorted(changes))
+    return patch_until_agreed(accounts, record.dataset_key, record.pid, partial(differences, body), theirs)
+
+
+def patch_until_agreed(accounts: Accounts, dataset_key: str, pid: str, changes_to: Callable[[Json], Json], theirs: Json) -> tuple[str, ...]:
+    """Send ``changes_to(the record)``, and only if nobody changed the record since it was read: a PATCH of metadata replaces all of it.
+
+    Returns the names of the changed fields. Raises what ``CatalogueClient.request`` raises.
+    """
+    for number in range(_ROUNDS):
+        changes = changes_to(theirs)
+        if not changes:
+            return ()
+        try:
+            accounts.changing(partial(_send, dataset_key, pid, changes, theirs.get("updatedAt")))
+        except CatalogueConflict as error:
+            fresh = _get(accounts.ingest.dataset(dataset_key, pid))
+            if error.details.get("status") != 412 or fresh is None or number == _ROUNDS - 1:
+                raise
+            theirs = fresh
+        else:
+            return tuple(sorted(changes))
+    return ()
+
+
+def _send(dataset_key: str, pid: str, changes: Json, seen: object, client: CatalogueClient) -> None:
+    client.dataset(dataset_key, pid).patch(changes, unmodified_since=seen)
 
 
 def _ensure_files(calls: DatasetCalls, record: Record, fresh: bool, wait_s: float, issues: list[Issue]) -> int:
@@ -191,7 +259,7 @@ def _attach(calls: DatasetCalls, record: Record, thumbnail: Thumbnail) -> int:
             return 0
         raise
     except CatalogueRefused as error:
-        if error.details.get("status") not in (403, 404):
+        if error.details.get("status") not in (400, 403, 404):  # older backends, or no right to the newer route
             raise
         calls.add_attachment_v3(body)
     return 1

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -23,6 +23,8 @@ Json = dict[str, Any]
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://als.lbl.gov/als-assets")
 INGEST = "ingest"
 """The key of scientificMetadata that says which ingest created the record; never compared, never changed."""
+LOCATIONS = "locations"
+"""The key of scientificMetadata that lists the copies; set at creation, afterwards only by ``lifecycle``."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Issue:
     severity: Literal["warning", "error"]
     field: str
     sentence: str
+
+
+def warn(issues: list[Issue], field: str, sentence: str) -> None:
+    """List something odd that keeps nothing from being written."""
+    issues.append(Issue("warning", field, sentence))
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,11 @@ class Record:
         return str(_uuid(f"attachment|{self.pid}|{thumbnail.caption}"))
 
 
+def location_rows(copies: Sequence[Copy]) -> list[Json]:
+    """Copies as they are written into a record."""
+    return [{"site": c.site, "path": c.path, "state": c.state, "checked_at": iso(c.checked_at)} for c in copies]
+
+
 def raw_pid(prefix: str, beamline: str, relative_path: PurePosixPath) -> str:
     """The identifier of a scan's raw record: the same for the same file of the same beamline, for ever."""
     return f"{prefix}/{_uuid(f'raw|{beamline}|{relative_path}')}"
@@ -136,6 +148,18 @@ def _uuid(text: str) -> uuid.UUID:
     return uuid.uuid5(NAMESPACE, text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
-def iso(moment: datetime) -> str:
+def iso(time: datetime) -> str:
     """A time as SciCat gives it back: UTC, milliseconds, Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(value: object) -> datetime | None:
+    """A time that SciCat gave, in UTC and to the millisecond (which is what it keeps); None where it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)

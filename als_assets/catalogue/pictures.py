@@ -7,13 +7,15 @@ pictures a record gets, or reading scan files.
 from __future__ import annotations
 
 import io
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from als_assets.catalogue.model import Issue, Thumbnail
+from als_assets.errors import ScanError
 
 MAX_SIDE = 512
 MAX_BYTES = 44_000  # 59 kB as the base64 text that SciCat stores
@@ -32,13 +34,13 @@ def thumbnail_of_pixels(pixels: NDArray[np.floating] | NDArray[np.integer], capt
     return _encode(Image.fromarray((np.clip(scaled, 0, 1) * 255).astype(np.uint8)), caption)
 
 
-def thumbnail_of_scan(path: Path, caption: str, issues: list[Issue]) -> Thumbnail | None:
-    """The flat-fielded middle projection of an 8.3.2 scan file; None and a warning where it cannot be read."""
-    from als_assets.beamlines.bl832.picture import middle_projection  # h5py is slow to import and seldom needed here
-
+def thumbnail_read_by(read: Callable[[], NDArray[Any]] | None, caption: str, issues: list[Issue]) -> Thumbnail | None:
+    """The picture that a scan's extract can read; None and a warning where it cannot be read, None where there is none."""
+    if read is None:
+        return None
     try:
-        pixels = middle_projection(path, MAX_SIDE)
-    except (OSError, KeyError, ValueError) as error:
+        pixels = read()
+    except (OSError, KeyError, ValueError, ScanError) as error:
         return _none(caption, f"the scan cannot be read ({error})", issues)
     return thumbnail_of_pixels(pixels, caption, issues)
 

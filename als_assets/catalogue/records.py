@@ -1,14 +1,14 @@
 """What SciCat is told about a scan and about a reconstruction of it.
 
-Here: pure functions from facts to ``Record``; every odd value becomes a warning with a fallback, and what SciCat would refuse
-becomes an error before anything is sent. Not here: sending, or reading files.
+Here: pure functions from what a scan or a product says to ``Record``; every odd value becomes a warning with a fallback, and what
+SciCat would refuse becomes an error before anything is sent. Not here: sending, or reading files.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -17,17 +17,30 @@ from typing import Any
 from pyscicat.model import Dataset, DerivedDataset, RawDataset
 
 from als_assets import __version__
-from als_assets.beamlines.base import ScanFacts, ScanIdentity
+from als_assets.beamlines.base import CatalogueFields, Extract, ScanIdentity
 from als_assets.catalogue import clean
-from als_assets.catalogue.fields import CatalogueFields, bl832_fields
 from als_assets.catalogue.jsonable import free_key, json_object, json_value
-from als_assets.catalogue.model import Copy, FileEntry, Issue, Json, Record, Thumbnail, derived_pid, encodable, iso, raw_pid
+from als_assets.catalogue.model import (
+    LOCATIONS,
+    Copy,
+    FileEntry,
+    Issue,
+    Json,
+    Record,
+    Thumbnail,
+    derived_pid,
+    encodable,
+    iso,
+    location_rows,
+    raw_pid,
+    warn,
+)
+from als_assets.catalogue.people import or_unknown, people_of
 from als_assets.catalogue.settings import RecordSettings
 
 MAX_BODY_BYTES = 12_000_000  # SciCat answers 500 to 16 MB and more
 MAX_LOG = 60_000
 MAX_UNIT = 40
-UNKNOWN = "Unknown"
 _PID = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+")
 
 
@@ -38,12 +51,25 @@ class DerivedWithProposal(DerivedDataset):  # type: ignore[misc]  # pyscicat has
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """What is known about a scan beside its file: the folder that users can reach and the files relative to it, small pictures,
+    where the copies are, and named addresses (scan page, viewer)."""
+
+    source_folder: str
+    files: Sequence[FileEntry]
+    thumbnails: Sequence[Thumbnail] = ()
+    copies: Sequence[Copy] = ()
+    links: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class Product:
     """A reconstruction that is in place: what made it, from which parameters, and where it is.
 
     ``kind`` and ``parameters`` decide the record's identity, everything else is patched when it changes. ``file_blocks``: one
     for the TIFF stack, one for the Zarr store (a store of many files is listed by its root). ``software`` entries hold versions
-    and image digests. ``links`` are named addresses (viewer, board).
+    and image digests. ``effective``: all parameters as the program used them (with the centre that it found), where they are known.
+    ``links`` are named addresses (viewer, board).
     """
 
     kind: str
@@ -55,39 +81,23 @@ class Product:
     created_at: datetime
     source_folder: str
     file_blocks: Sequence[Sequence[FileEntry]]
+    effective: Mapping[str, Any] | None = None
     log: str | None = None
     thumbnails: Sequence[Thumbnail] = ()
     copies: Sequence[Copy] = ()
     links: Mapping[str, str] | None = None
 
 
-def raw_record(
-    settings: RecordSettings,
-    beamline: str,
-    identity: ScanIdentity,
-    facts: ScanFacts,
-    *,
-    source_folder: str,
-    files: Sequence[FileEntry],
-    thumbnails: Sequence[Thumbnail] = (),
-    copies: Sequence[Copy] = (),
-    links: Mapping[str, str] | None = None,
-    extract: Callable[[ScanFacts], CatalogueFields] = bl832_fields,
-) -> Record:
-    """The raw record of a scan. ``source_folder`` is the folder that users can reach; ``files`` are relative to it.
-
-    Never raises for odd metadata: see ``Record.warnings`` and ``Record.errors``.
-    """
-    fields = extract(facts)
-    issues = [Issue("warning", "scan", text) for text in (*identity.warnings, *facts.warnings)]
-    people = _people(settings, fields, issues)
-    name = _scan_name(fields, identity, issues)
-    scientific = _scientific(fields, facts, copies, links, people.as_written, issues)
+def raw_record(settings: RecordSettings, beamline: str, identity: ScanIdentity, scan: Extract, around: Surroundings) -> Record:
+    """The raw record of a scan. Never raises for odd metadata: see ``Record.warnings`` and ``Record.errors``."""
+    issues = [Issue("warning", "scan", text) for text in (*identity.warnings, *scan.issues)]
+    people = people_of(settings, scan.catalogue, issues)
+    name = _scan_name(scan.catalogue, identity, issues)
     dataset = RawDataset(
         pid=raw_pid(settings.pid_prefix, beamline, identity.relative_path),
         datasetName=name,
-        description=clean.text_or_none(fields.title) or " ".join(clean.words_of(name)) or name,
-        keywords=_keywords(settings, name),
+        description=clean.text_or_none(scan.catalogue.title) or " ".join(clean.words_of(name)) or name,
+        keywords=clean.unique([*clean.words_of(name), *settings.keywords, settings.staff_group]),
         owner=people.investigator,
         principalInvestigator=people.investigator,
         ownerGroup=people.owner_group,
@@ -95,14 +105,14 @@ def raw_record(
         contactEmail=people.contact,
         proposalId=people.proposal,
         instrumentId=settings.instrument_id,
-        creationLocation=_or_unknown(fields.instrument, "creationLocation", issues),
-        creationTime=_created(facts, issues),
+        creationLocation=or_unknown(scan.catalogue.instrument, "creationLocation", issues),
+        creationTime=_created(scan, issues),
         dataFormat=settings.data_format,
-        sourceFolder=_folder(source_folder),
+        sourceFolder=_folder(around.source_folder),
         techniques=[{"pid": settings.technique_pid, "name": settings.technique_name}],
-        scientificMetadata=scientific,
+        scientificMetadata=_scientific(scan, around, people.as_written, issues),
     )
-    return _finish(identity.key, dataset, [files], thumbnails, issues)
+    return _finish(identity.key, dataset, [around.files], around.thumbnails, issues)
 
 
 def derived_record(settings: RecordSettings, raw: Record, product: Product) -> Record:
@@ -128,124 +138,54 @@ def derived_record(settings: RecordSettings, raw: Record, product: Product) -> R
         techniques=source.techniques,
         inputDatasets=[raw.pid],
         usedSoftware=clean.unique([*product.software, f"als-assets {__version__}"]),
-        jobParameters=parameters,
+        jobParameters=parameters if product.effective is None else json_object(product.effective, "jobParameters", issues),
         jobLogData=_log(product.log, issues),
         scientificMetadata=json_object(scientific, "scientificMetadata", issues),
     )
     return _finish(raw.dataset_key, dataset, product.file_blocks, product.thumbnails, issues)
 
 
-@dataclass(frozen=True)
-class _People:
-    investigator: str
-    contact: str
-    proposal: str | None
-    owner_group: str
-    access_groups: list[str]
-    as_written: dict[str, str]
-
-
-def _people(settings: RecordSettings, fields: CatalogueFields, issues: list[Issue]) -> _People:
-    as_written: dict[str, str] = {}
-    proposal = clean.group_name(fields.proposal)
-    owner_group = proposal or settings.staff_group
-    if proposal is None:
-        _warn(issues, "ownerGroup", f"The proposal {fields.proposal!r} is not usable; the record belongs to {owner_group}")
-    groups = clean.beamline_groups(fields.beamline, settings.beamline_aliases)
-    addresses = clean.email_addresses(fields.email)
-    if not addresses:
-        _warn(issues, "contactEmail", f"No usable address in {fields.email!r}; {settings.fallback_contact} is given")
-    contact = "; ".join(addresses) or settings.fallback_contact
-    if not all(clean.is_email(part.strip()) for part in contact.split(";")):
-        issues.append(Issue("error", "contactEmail", f"The fallback contact {contact!r} is no e-mail address"))
-    for name, written, used in (
-        ("proposal", fields.proposal, proposal),
-        ("beamline", fields.beamline, fields.beamline if str(fields.beamline) in _known(settings) else None),
-        ("email", fields.email, contact),
-    ):
-        if isinstance(written, str) and written and written != used:
-            as_written[name] = written
-    return _People(
-        investigator=_or_unknown(fields.investigator, "principalInvestigator", issues),
-        contact=contact,
-        proposal=proposal,
-        owner_group=owner_group,
-        access_groups=clean.unique([*groups, settings.staff_group, settings.ingest_group]),
-        as_written=as_written,
-    )
-
-
-def _known(settings: RecordSettings) -> set[str]:
-    return {*settings.beamline_aliases, *settings.beamline_aliases.values()}
-
-
 def _scan_name(fields: CatalogueFields, identity: ScanIdentity, issues: list[Issue]) -> str:
     written = clean.text_or_none(fields.name)
     if written is None:
-        _warn(issues, "datasetName", f"The scan has no name inside the file; its file name {identity.file_name!r} is used")
+        warn(issues, "datasetName", f"The scan has no name inside the file; its file name {identity.file_name!r} is used")
     name = clean.name_without_extension(PurePosixPath(written or identity.stem).name)
     return name or identity.key
 
 
-def _keywords(settings: RecordSettings, name: str) -> list[str]:
-    return clean.unique([*clean.words_of(name), *settings.keywords, settings.staff_group])
-
-
-def _scientific(
-    fields: CatalogueFields,
-    facts: ScanFacts,
-    copies: Sequence[Copy],
-    links: Mapping[str, str] | None,
-    as_written: Mapping[str, str],
-    issues: list[Issue],
-) -> Json:
+def _scientific(scan: Extract, around: Surroundings, as_written: Mapping[str, str], issues: list[Issue]) -> Json:
     """Single values by their path in the file, samples of per-frame values below ``data_sample``, then what we add."""
     single: Json = {}
     samples: Json = {}
-    for path, value in facts.metadata.items():
-        if path in fields.taken:
-            continue
+    for path, value in scan.scientific.items():
         item = json_value(value, f"scientificMetadata.{path}", issues)
         if item is None:
             continue
         kept, word = (samples, "values") if isinstance(item, list) else (single, "value")
-        unit = facts.units.get(path, "")[:MAX_UNIT]
+        unit = scan.units.get(path, "")[:MAX_UNIT]
         kept[free_key(clean.metadata_key(path), kept)] = {word: item, "unit": unit} if unit else item
-    geometry = {
-        "projections": facts.projections,
-        "rows": facts.rows,
-        "columns": facts.columns,
-        "flat_fields": facts.flats,
-        "dark_fields": facts.darks,
-    }
-    ours = json_object({"as_written": as_written, **(links or {})}, "scientificMetadata", issues)
-    found = {**single, "geometry": geometry, "data_sample": samples, **ours, **_locations(copies)}
+    summary = json_object(scan.summary, "scientificMetadata", issues)
+    ours = json_object({"as_written": as_written, **(around.links or {})}, "scientificMetadata", issues)
+    found = {**single, **summary, "data_sample": samples, **ours, **_locations(around.copies)}
     return {name: value for name, value in found.items() if value != {}}
 
 
 def _locations(copies: Sequence[Copy]) -> Json:
-    places = [{"site": c.site, "path": c.path, "state": c.state, "checked_at": iso(c.checked_at)} for c in copies]
-    return {"locations": places} if places else {}
+    rows = location_rows(copies)
+    return {LOCATIONS: rows} if rows else {}
 
 
-def _created(facts: ScanFacts, issues: list[Issue]) -> str:
-    if facts.acquired_at is not None:
-        return iso(facts.acquired_at)
-    _warn(issues, "creationTime", "The file does not say when the scan was taken; the time of the file is used")
-    return iso(datetime.fromtimestamp(facts.mtime_ns / 1e9, UTC))
-
-
-def _or_unknown(value: object, field: str, issues: list[Issue]) -> str:
-    text = clean.text_or_none(value)
-    if text is None:
-        _warn(issues, field, f"{field} is not in the file; {UNKNOWN!r} is given")
-    return (text or UNKNOWN)[:200]
+def _created(scan: Extract, issues: list[Issue]) -> str:
+    if scan.created_at is not None:
+        return iso(scan.created_at)
+    warn(issues, "creationTime", "The file does not say when the scan was taken; the time of the file is used")
+    return iso(max((file.modified_at for file in scan.files), default=datetime.fromtimestamp(0, UTC)))
 
 
 def _log(log: str | None, issues: list[Issue]) -> str | None:
     if log is None or len(log) <= MAX_LOG:
         return log
-    _warn(issues, "jobLogData", f"The log has {len(log)} characters; the last {MAX_LOG} are kept")
+    warn(issues, "jobLogData", f"The log has {len(log)} characters; the last {MAX_LOG} are kept")
     return log[-MAX_LOG:]
 
 
@@ -275,10 +215,6 @@ def _finish(
     if size > MAX_BODY_BYTES:
         _error(issues, "scientificMetadata", f"The record has {size} bytes, SciCat takes no more than {MAX_BODY_BYTES}")
     return Record(record.pid, key, dataset, file_blocks, record.thumbnails, tuple(issues))
-
-
-def _warn(issues: list[Issue], field: str, sentence: str) -> None:
-    issues.append(Issue("warning", field, sentence))
 
 
 def _error(issues: list[Issue], field: str, sentence: str) -> None:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import quote
 
+from als_assets.facility.identities import ScicatIdentity
+from als_assets.facility.models import Scicat
+
 _ALIASES = MappingProxyType({"bl832": "8.3.2", "832": "8.3.2", "bl8.3.2": "8.3.2"})
 
 
@@ -70,3 +73,28 @@ class CatalogueSettings:
     def proposal_url(self, proposal: str) -> str:
         """The page of a proposal in the frontend."""
         return f"{self.frontend_url.rstrip('/')}/proposals/{quote(proposal, safe='')}"
+
+
+def settings_of(scicat: Scicat, identity: ScicatIdentity) -> CatalogueSettings:
+    """The settings of one account, from a facility file. Reads the user's name; the password is read when it is needed.
+
+    Raises:
+        SecretUnavailable: the name cannot be read.
+    """
+    records = RecordSettings(
+        pid_prefix=scicat.pid_prefix,
+        staff_group=scicat.staff_group,
+        ingest_group=scicat.ingest_group,
+        beamline_aliases=scicat.beamline_aliases,
+        fallback_contact=scicat.fallback_contact,
+        instrument_id=scicat.instrument_id,
+    )
+    return CatalogueSettings(
+        api_url=scicat.api_url,
+        frontend_url=scicat.frontend_url,
+        username=identity.username.read(),
+        password_provider=identity.password.read,
+        records=records,
+        timeout_s=scicat.timeout_s,
+        attempts=scicat.attempts,
+    )

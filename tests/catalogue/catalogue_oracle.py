@@ -9,9 +9,11 @@ from typing import Any
 
 from scicat_sdk_py.models.create_attachment_v3_dto import CreateAttachmentV3Dto
 from scicat_sdk_py.models.create_attachment_v4_dto import CreateAttachmentV4Dto
+from scicat_sdk_py.models.create_dataset_datablock_dto import CreateDatasetDatablockDto
 from scicat_sdk_py.models.create_dataset_orig_datablock_dto import CreateDatasetOrigDatablockDto
 from scicat_sdk_py.models.create_derived_dataset_obsolete_dto import CreateDerivedDatasetObsoleteDto
 from scicat_sdk_py.models.create_raw_dataset_obsolete_dto import CreateRawDatasetObsoleteDto
+from scicat_sdk_py.models.partial_update_dataset_lifecycle_dto import PartialUpdateDatasetLifecycleDto
 from scicat_sdk_py.models.partial_update_derived_dataset_obsolete_dto import PartialUpdateDerivedDatasetObsoleteDto
 from scicat_sdk_py.models.partial_update_raw_dataset_obsolete_dto import PartialUpdateRawDatasetObsoleteDto
 
@@ -55,3 +57,11 @@ def accept_files(body: dict[str, Any]) -> None:
 
 def accept_attachment(body: dict[str, Any], version: str) -> None:
     _accept(CreateAttachmentV4Dto if version == "v4" else CreateAttachmentV3Dto, body)
+
+
+def accept_datablock(body: dict[str, Any]) -> None:
+    _accept(CreateDatasetDatablockDto, body)
+
+
+def accept_lifecycle(body: dict[str, Any]) -> None:
+    _accept(PartialUpdateDatasetLifecycleDto, body)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from als_assets.beamlines.base import ScanFacts, ScanIdentity
+from als_assets.beamlines.base import Extract, ScanFacts, ScanIdentity
 from als_assets.beamlines.bl832 import BL832, layout
+from als_assets.beamlines.bl832.extract import extract_of
 from als_assets.catalogue.model import FileEntry, Record, Thumbnail
 from als_assets.catalogue.pictures import thumbnail_of_pixels
-from als_assets.catalogue.records import Product, derived_record, raw_record
+from als_assets.catalogue.records import Product, Surroundings, derived_record, raw_record
 from als_assets.catalogue.settings import RecordSettings
 
 MOMENT = datetime(2026, 3, 2, 18, 30, tzinfo=UTC)
@@ -56,6 +57,16 @@ def facts(metadata: dict[str, object] | None = None, **changes: Any) -> ScanFact
     return ScanFacts(**{**fields, **changes})
 
 
+def extract(metadata: dict[str, object] | None = None, **changes: Any) -> Extract:
+    """What the file with these facts says for the catalogue."""
+    return extract_of(facts(metadata, **changes), "20260302_103000_sand_x10.h5")
+
+
+def around(**changes: Any) -> Surroundings:
+    fields: dict[str, Any] = {"source_folder": "/a", "files": [entry()]}
+    return Surroundings(**{**fields, **changes})
+
+
 def entry(path: str = "20260302_103000_sand_x10.h5", size: int = 8_510_000_000) -> FileEntry:
     return FileEntry(path, size, MOMENT, sha256="ab" * 32)
 
@@ -72,7 +83,7 @@ def raw(metadata: dict[str, object] | None = None, stem: str = "20260302_103000_
         "files": [entry(f"{stem}.h5")],
         "thumbnails": [picture()],
     }
-    return raw_record(SETTINGS, "bl832", identity(stem), facts(metadata), **{**fields, **changes})
+    return raw_record(SETTINGS, "bl832", identity(stem), extract(metadata), around(**{**fields, **changes}))
 
 
 def product(**changes: Any) -> Product:

@@ -14,6 +14,7 @@ import pytest
 from catalogue_samples import METADATA, derived, entry, picture, raw
 
 from als_assets.beamlines.bl832 import layout
+from als_assets.catalogue.accounts import Accounts
 from als_assets.catalogue.client import CatalogueClient
 from als_assets.catalogue.ensure import CatalogueReceipt, ensure_record
 from als_assets.catalogue.model import INGEST, Record
@@ -21,6 +22,7 @@ from als_assets.catalogue.settings import CatalogueSettings
 from als_assets.errors import (
     AlsError,
     CatalogueConflict,
+    CatalogueFailed,
     CatalogueRefused,
     CredentialsRejected,
     ExportRefused,
@@ -40,7 +42,7 @@ def anywhere(key: str) -> None:
 
 def ensure(settings: CatalogueSettings, record: Record, **options: Any) -> CatalogueReceipt:
     with CatalogueClient(settings, anywhere) as client:
-        return ensure_record(client, record, **options)
+        return ensure_record(Accounts(client), record, **options)
 
 
 def assert_complete(scicat: Simulator, *records: Record) -> None:
@@ -158,10 +160,11 @@ def test_what_differs_is_patched_and_what_others_added_stays(scicat: Simulator, 
 def test_files_and_pictures_that_came_later_are_added(scicat: Simulator, settings: Settings) -> None:
     first = derived(file_blocks=[[entry("a.tiff", 1)]], thumbnails=[])
     later = derived(file_blocks=[[entry("a.tiff", 1), entry("b.tiff", 2)], [entry("z.zarr", 4)]], thumbnails=[picture()])
+    ensure(settings(), raw(thumbnails=[]))
     ensure(settings(), first, attempt="op")
     receipt = ensure(settings(), later, attempt="op")
     assert (receipt.files, receipt.attachments) == (2, 1)
-    assert_complete(scicat, later)
+    assert_complete(scicat, raw(thumbnails=[]), later)
 
 
 def test_a_file_whose_size_changed_is_reported(scicat: Simulator, settings: Settings) -> None:
@@ -191,7 +194,7 @@ def test_a_flagged_scan_never_reaches_scicat(scicat: Simulator, settings: Settin
     with CatalogueClient(settings(), never) as client:
         for record in (raw(), derived()):
             with pytest.raises(ExportRefused, match="20260302_103000_sand_x10"):
-                ensure_record(client, record)
+                ensure_record(Accounts(client), record)
     assert scicat.control.requests() == []
 
 
@@ -244,7 +247,7 @@ def test_a_call_that_died_is_completed_by_the_next(
     with CatalogueClient(settings(attempts=1), anywhere) as client:
         dying: Any = _DyingClient(client, after=step)
         with pytest.raises(_Died):
-            ensure_record(dying, raw(), attempt="op-1")
+            ensure_record(Accounts(dying), raw(), attempt="op-1")
     receipt = ensure(settings(), raw(), attempt="op-1")
     assert_complete(scicat, raw())
     assert receipt.created
@@ -300,10 +303,31 @@ def test_an_outage_that_lasts_is_an_error_and_leaves_nothing_wrong(scicat: Simul
 
 
 def test_a_500_without_a_record_is_an_error(scicat: Simulator, settings: Settings) -> None:
-    scicat.control.add_fault(where="http", path="/api/v3/datasets", method="POST", status=500, body="Internal server error")
-    with pytest.raises(ServiceUnreachable, match="Internal server error"):
+    scicat.control.add_fault(where="http", path="/api/v3/datasets", method="POST", status=500, body="Internal server error", times=2)
+    with pytest.raises(CatalogueFailed, match=r"answers otherwise.*Internal server error") as caught:
         ensure(settings(), raw())
+    assert "Re-execute" in caught.value.next_step
     assert scicat.control.records() == []
+
+
+def test_a_500_that_passes_is_survived(scicat: Simulator, settings: Settings) -> None:
+    scicat.control.add_fault(where="http", path="/api/v3/datasets", method="POST", status=500, body={})
+    assert ensure(settings(), raw()).created
+    assert_complete(scicat, raw())
+
+
+def test_a_500_of_everything_is_an_outage(scicat: Simulator, settings: Settings) -> None:
+    scicat.control.add_fault(where="http", path="/api/v3/datasets*", status=500, body={}, times=None)
+    scicat.control.add_fault(where="http", path="/api/v3/users/*", status=500, body={}, times=None)
+    with pytest.raises(ServiceUnreachable):
+        ensure(settings(), raw())
+
+
+def test_a_result_whose_scan_has_no_record_is_refused_before_anything_is_written(scicat: Simulator, settings: Settings) -> None:
+    with pytest.raises(RecordInvalid, match=r"its input .* has no record") as caught:
+        ensure(settings(), derived())
+    assert "scicat_record" in caught.value.next_step
+    assert written(scicat) == []
 
 
 def test_wrong_credentials_write_nothing(scicat: Simulator, settings: Settings) -> None:
@@ -363,7 +387,7 @@ def test_eight_at_once_write_one_complete_record(scicat: Simulator, settings: Se
         with CatalogueClient(settings(patience_s=20.0, timeout_s=20.0), anywhere) as client:
             client.whoami()
             start.wait()
-            return ensure_record(client, record)
+            return ensure_record(Accounts(client), record)
 
     with ThreadPoolExecutor(8) as pool:
         receipts = list(pool.map(ingest, range(8)))
@@ -376,7 +400,7 @@ def test_eight_at_once_write_one_complete_record(scicat: Simulator, settings: Se
 def test_one_client_serves_many_threads(scicat: Simulator, settings: Settings) -> None:
     records = [raw(stem=f"scan_{i:03d}") for i in range(12)]
     with CatalogueClient(settings(timeout_s=20.0), anywhere) as client, ThreadPoolExecutor(4) as pool:
-        assert all(receipt.created for receipt in pool.map(lambda record: ensure_record(client, record), records))
+        assert all(receipt.created for receipt in pool.map(lambda record: ensure_record(Accounts(client), record), records))
     assert_complete(scicat, *records)
     assert len(scicat.control.requests(path="/api/v3/auth/login")) == 1
 
@@ -384,9 +408,9 @@ def test_one_client_serves_many_threads(scicat: Simulator, settings: Settings) -
 def test_many_scans_twice(scicat: Simulator, settings: Settings) -> None:
     records = [replace(raw(stem=f"scan_{i:03d}"), thumbnails=()) for i in range(60)]
     with CatalogueClient(settings(timeout_s=20.0), anywhere) as client:
-        assert sum(ensure_record(client, record).created for record in records) == 60
+        assert sum(ensure_record(Accounts(client), record).created for record in records) == 60
         before = scicat.control.records()
-        again = [ensure_record(client, record) for record in records]
+        again = [ensure_record(Accounts(client), record) for record in records]
     assert not any(receipt.created or receipt.patched or receipt.files for receipt in again)
     assert scicat.control.records() == before
     assert_complete(scicat, *records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -12,10 +13,11 @@ import pytest
 from PIL import Image
 
 from als_assets.beamlines.bl832 import layout
+from als_assets.beamlines.bl832.extract import EXTRACTOR
 from als_assets.beamlines.bl832.picture import middle_projection
 from als_assets.beamlines.bl832.writer import ScanHeader, write_scan
 from als_assets.catalogue.model import Issue, Thumbnail
-from als_assets.catalogue.pictures import MAX_SIDE, thumbnail_of_image, thumbnail_of_pixels, thumbnail_of_scan
+from als_assets.catalogue.pictures import MAX_SIDE, thumbnail_of_image, thumbnail_of_pixels, thumbnail_read_by
 from als_assets.simulator.detector import synthetic_scan
 
 
@@ -80,7 +82,7 @@ def test_the_middle_projection_is_flat_fielded_and_thinned(tmp_path: Path) -> No
     thin = middle_projection(made.path, most_pixels=128)
     assert thin.shape == (7, 100)
     np.testing.assert_array_equal(thin, full[::3, ::3])
-    assert decoded(thumbnail_of_scan(made.path, "middle projection", [])).size == (300, 20)
+    assert decoded(thumbnail_read_by(EXTRACTOR.extract(made.path).thumbnail, "middle projection", [])).size == (300, 20)
 
 
 def test_a_scan_that_cannot_be_read_gives_a_warning_and_no_picture(tmp_path: Path) -> None:
@@ -89,8 +91,14 @@ def test_a_scan_that_cannot_be_read_gives_a_warning_and_no_picture(tmp_path: Pat
         pass
     issues: list[Issue] = []
     for name in ("gone.h5", "text.h5", "empty.h5"):
-        assert thumbnail_of_scan(tmp_path / name, "middle projection", issues) is None
+        assert thumbnail_read_by(partial(middle_projection, tmp_path / name), "middle projection", issues) is None
     assert [issue.severity for issue in issues] == ["warning"] * 3
+
+
+def test_a_beamline_without_a_picture_gives_none_and_no_warning() -> None:
+    issues: list[Issue] = []
+    assert thumbnail_read_by(None, "frame", issues) is None
+    assert issues == []
 
 
 def test_dead_flats_do_not_divide_by_zero(tmp_path: Path) -> None:

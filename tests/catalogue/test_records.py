@@ -11,7 +11,7 @@ from typing import Any
 import catalogue_oracle as oracle
 import numpy as np
 import pytest
-from catalogue_samples import FOLDER, METADATA, MOMENT, SETTINGS, derived, entry, facts, identity, product, raw
+from catalogue_samples import FOLDER, METADATA, MOMENT, SETTINGS, around, derived, entry, extract, identity, product, raw
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,14 +115,14 @@ def test_an_empty_file_gives_fallbacks_and_says_so() -> None:
 
 
 def test_without_a_time_in_the_file_its_own_time_is_used() -> None:
-    record = raw_record(SETTINGS, "bl832", identity(), facts(acquired_at=None), source_folder="/a", files=[entry()])
+    record = raw_record(SETTINGS, "bl832", identity(), extract(acquired_at=None), around())
     assert record.dataset.creationTime == "2026-03-02T18:30:00.000Z"
     assert [issue.field for issue in record.warnings] == ["creationTime"]
 
 
 def test_warnings_of_the_scan_are_handed_on() -> None:
-    scan = facts(warnings=("theta is odd",))
-    record = raw_record(SETTINGS, "bl832", identity(folder="elsewhere"), scan, source_folder="/a", files=[entry()])
+    scan = extract(warnings=("theta is odd",))
+    record = raw_record(SETTINGS, "bl832", identity(folder="elsewhere"), scan, around())
     assert "theta is odd" in [issue.sentence for issue in record.warnings]
     assert any("elsewhere" in issue.sentence for issue in record.warnings)
 
@@ -199,7 +199,7 @@ def test_what_scicat_would_refuse_is_an_error_before_anything_is_sent(changes: d
 def test_wrong_settings_are_errors() -> None:
     for changes, field in (({"pid_prefix": "a b"}, "pid"), ({"fallback_contact": "nobody"}, "contactEmail")):
         settings = replace(SETTINGS, **changes)
-        record = raw_record(settings, "bl832", identity(), facts({}), source_folder="/a", files=[entry()])
+        record = raw_record(settings, "bl832", identity(), extract({}), around())
         assert [issue.field for issue in record.errors] == [field]
 
 
@@ -282,8 +282,8 @@ paths = st.one_of(st.sampled_from([field.path for field in layout.FIELDS]), st.t
 @given(st.dictionaries(paths, values, max_size=12), st.dictionaries(paths, st.text(max_size=50), max_size=3))
 def test_any_metadata_gives_a_record_that_scicat_accepts(metadata: dict[str, object], units: dict[str, str]) -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
-    scan = facts(metadata, units=units, acquired_at=moment)
-    record = raw_record(SETTINGS, "bl832", identity(), scan, source_folder="/a", files=[entry()])
+    scan = extract(metadata, units=units, acquired_at=moment)
+    record = raw_record(SETTINGS, "bl832", identity(), scan, around())
     assert record.errors == ()
     oracle.accept_dataset(record.body())
     sent = json.dumps(record.body(), ensure_ascii=False, allow_nan=False).encode("utf-8")
