@@ -9,8 +9,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from als_assets.defs import catalogue as records
 from als_assets.defs import health, retention
-from als_assets.defs.bl832 import catalogue, jobs, raw, reconstruction, sensors
+from als_assets.defs.bl832 import catalogue, jobs, raw, reconstruction, sensors, streaming
 from als_assets.defs.resources import PlatformResource
 from als_assets.facility.load import facility_file
 
@@ -29,10 +30,19 @@ def build_defs(facility: Path) -> dg.Definitions:
             reconstruction.recon_on_data832,
             catalogue.scicat_recon_record,
             retention.deletion_plan,
+            streaming.live_reconstruction,
         ],
-        jobs=[jobs.scan_job, retention.prune_job, retention.plan_job],
-        sensors=[sensors.new_scans, health.watchdog, health.reaper],
-        schedules=[retention.prune_nightly, retention.plan_hourly],
+        jobs=[jobs.scan_job, streaming.start_stream_job, retention.prune_job, retention.plan_job, records.scicat_reconcile],
+        sensors=[
+            sensors.new_scans,
+            sensors.held_reconstructions,
+            streaming.follow_stream,
+            health.site_health,
+            health.watchdog,
+            health.reaper,
+            records.scicat_outbox,
+        ],
+        schedules=[retention.prune_nightly, retention.plan_hourly, records.reconcile_weekly],
         executor=dg.in_process_executor,  # also for what staff launch from an asset's page
         resources={"platform": PlatformResource(facility_file=str(facility))},
     )

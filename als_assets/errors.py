@@ -145,6 +145,10 @@ class TransferNeedsPerson(TransferError):
     """The mover suspended the task (INACTIVE, paused): somebody must act; the task is kept."""
 
 
+class CollectionResting(TransferError):
+    """A collection failed several times in a row: no new task is sent to it for a while. The work is kept and tried again."""
+
+
 class TransferDamaged(TransferError):
     """Checksums keep disagreeing after the copy: the path damages bytes. The task was cancelled."""
 
@@ -176,6 +180,10 @@ class JobRefused(JobError):
     """The scheduler refused the job script."""
 
 
+class SiteNotReady(JobRefused):
+    """The check of a site before its first job of a shift found something missing, or never came back. No job was sent."""
+
+
 class JobFailed(JobError):
     """The job ended and failed: exit code, node failure, time limit, memory."""
 
@@ -205,6 +213,10 @@ class RecordInvalid(CatalogueError):
 
 class CatalogueRefused(CatalogueError):
     """SciCat refused the request: missing right, or a record it does not accept."""
+
+
+class CatalogueFailed(CatalogueError):
+    """SciCat fails on this one record (500) while it answers everything else. Waiting does not help."""
 
 
 class CatalogueConflict(CatalogueError):

@@ -9,18 +9,26 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from als_assets.beamlines.base import Beamline
+from als_assets.beamlines.base import Beamline, Extractor
 from als_assets.beamlines.bl832 import BL832
+from als_assets.beamlines.bl832.extract import EXTRACTOR
 from als_assets.catalogue.accounts import Accounts, open_accounts
 from als_assets.catalogue.client import CatalogueClient
 from als_assets.catalogue.delivery import DeliveryService
+from als_assets.catalogue.gather import RecordSource
+from als_assets.catalogue.reconcile import Reconciler
 from als_assets.compute import ComputeService
+from als_assets.compute.globus_compute import GlobusComputeTransport
+from als_assets.compute.globus_compute_client import ComputeClient
+from als_assets.compute.globus_compute_notes import Notes
 from als_assets.compute.local import LocalTransport
 from als_assets.compute.preview import PreviewMaker
+from als_assets.compute.sites import Sites
+from als_assets.compute.streaming import StreamService
 from als_assets.compute.transport import Transport
 from als_assets.errors import ConfigError
 from als_assets.facility import ExportGate, Facility, Release, load_facility
-from als_assets.facility.compute import IriCompute, LocalCompute
+from als_assets.facility.compute import GlobusCompute, IriCompute, LocalCompute
 from als_assets.facility.identities import GlobusIdentity, SfapiIdentity, TokenIdentity
 from als_assets.facility.settings import LoadedSettings, read_settings
 from als_assets.intake import Intake
@@ -32,6 +40,7 @@ from als_assets.transfer.posix import PosixMover
 from als_assets.transfer.site_files import SiteFiles
 
 BEAMLINES: dict[str, Beamline] = {BL832.name: BL832}
+EXTRACTORS: dict[str, Extractor] = {BL832.name: EXTRACTOR}
 
 
 class Platform:
@@ -69,13 +78,24 @@ class Platform:
 
     @cached_property
     def compute(self) -> ComputeService:
-        return ComputeService(self.facility, self.ledger, self.gate, self._transports())
+        return ComputeService(self.facility, self.ledger, self.gate, self.transports)
 
-    def _transports(self) -> dict[str, Transport]:
+    @cached_property
+    def sites(self) -> Sites:
+        return Sites(self.facility, self.ledger, self.transports)
+
+    @cached_property
+    def streams(self) -> StreamService:
+        return StreamService(self.facility, self.ledger, self.transports)
+
+    @cached_property
+    def transports(self) -> dict[str, Transport]:
         transports: dict[str, Transport] = {}
         for name, site in self.facility.sites.items():
             if isinstance(site.compute, LocalCompute):
                 transports[name] = LocalTransport(site.compute.walltime_max_s, site.compute.poll_s)
+            elif isinstance(site.compute, GlobusCompute):
+                transports[name] = self._globus_compute(name, site.title, site.compute)
             elif isinstance(site.compute, IriCompute):
                 transports[name] = self._iri(name, site.title, site.compute)
             elif site.compute is not None:
@@ -85,6 +105,14 @@ class Platform:
                 assert isinstance(identity, SfapiIdentity)  # checked when the file was loaded
                 transports[name] = SfapiTransport(site.compute, identity)
         return transports
+
+    def _globus_compute(self, name: str, title: str, setup: GlobusCompute) -> Transport:
+        globus, identity = self.facility.globus, self.facility.identities[setup.identity]
+        assert isinstance(identity, GlobusIdentity)  # checked when the file was loaded
+        client = ComputeClient(globus.compute_url, globus.auth_url, setup.identity, identity)
+        notes = Notes(self.facility.state_dir / "globus_compute" / name)
+        places = [place for place in (setup.raw, setup.scratch, setup.scratch_raw) if place is not None]
+        return GlobusComputeTransport(title, setup, client, notes, [self.facility.location(place).site_root for place in places])
 
     def _iri(self, name: str, title: str, setup: IriCompute) -> Transport:
         from als_assets.compute.iri import IriTransport  # not imported by who has no such site
@@ -112,6 +140,15 @@ class Platform:
     @cached_property
     def deliveries(self) -> DeliveryService:
         return DeliveryService(self.ledger, lambda: self.accounts)
+
+    def record_source(self, beamline: str) -> RecordSource:
+        """What records of a beamline's scans are made from."""
+        settings = self.catalogue.settings.records
+        return RecordSource(self.facility, self.ledger, settings, BEAMLINES[beamline], EXTRACTORS[beamline])
+
+    def reconciler(self) -> Reconciler:
+        """The comparison of the record with SciCat."""
+        return Reconciler(self.facility, self.ledger, self.gate, self.accounts, self.deliveries, self.record_source)
 
     def intake(self, beamline: str) -> Intake:
         return Intake(self.facility, self.ledger, BEAMLINES[beamline])

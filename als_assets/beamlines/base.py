@@ -1,18 +1,21 @@
 """The interface between a beamline's file format and the rest of the platform.
 
-Here: what a scan is called (``ScanIdentity``), what one look into its file found (``ScanFacts``), and the ``Beamline``
-protocol. Not here: any particular format, reading of files, or configuration.
+Here: what a scan is called (``ScanIdentity``), what one look into its file found (``ScanFacts``), what it says for the catalogue
+(``Extract``), and the protocols ``Beamline`` and ``Extractor``. Not here: any particular format, reading of files, or configuration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from als_assets.errors import PathOutsideLocation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,56 @@ class Beamline(Protocol):
 
     def inspect(self, path: Path) -> ScanFacts:
         """Look into a file; returns only for a complete scan. Raises the ScanError that says what is wrong."""
+
+
+@dataclass(frozen=True)
+class CatalogueFields:
+    """Who, what and where, as it is written in the file (None where absent, any type where the file is odd)."""
+
+    name: object = None
+    title: object = None
+    investigator: object = None
+    proposal: object = None
+    beamline: object = None
+    email: object = None
+    instrument: object = None
+
+
+@dataclass(frozen=True)
+class ExtractedFile:
+    """One file of a scan. ``path`` is relative to the scan's folder."""
+
+    path: str
+    size_bytes: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Extract:
+    """What a scan says about itself, for the catalogue; the same for every beamline and format.
+
+    ``scientific`` maps names (paths inside the file, header keys) to plain values as they were found, without what became a field of
+    ``catalogue``; ``units`` gives those names their unit where the file or the layout states one. ``summary`` holds numbers under
+    names of ours. ``created_at`` (with its zone) is when the data were taken, None where nothing says so. ``thumbnail`` reads one
+    picture, shape (rows, columns), when it is wanted, and may raise OSError, KeyError or ValueError. ``issues`` are sentences about
+    what is odd; what forbids a record is raised as a ScanError instead.
+    """
+
+    catalogue: CatalogueFields
+    scientific: Mapping[str, object]
+    files: tuple[ExtractedFile, ...]
+    created_at: datetime | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    summary: Mapping[str, object] = field(default_factory=dict)
+    thumbnail: Callable[[], NDArray[Any]] | None = None
+    issues: tuple[str, ...] = ()
+
+
+class Extractor(Protocol):
+    """What the catalogue asks of a beamline: 8.3.2 reads one HDF5 file; others may read a header file or a folder of frames."""
+
+    def extract(self, path: Path) -> Extract:
+        """Look into a scan. Raises the ScanError that says why there can be no record of it."""
 
 
 def require_inside(relative_path: PurePosixPath) -> PurePosixPath:

@@ -31,6 +31,7 @@ from als_assets.board.safety import Safety, safety_of
 from als_assets.board.state import State, is_going_on, seen, state_of
 from als_assets.board.steps import steps_of
 from als_assets.board.verdict import BAD, Step, StepState
+from als_assets.board.viewer import Viewer
 from als_assets.errors import AlsError, ConfigError
 from als_assets.facility import Facility
 from als_assets.facility.load import load_model
@@ -66,6 +67,7 @@ def build_app(facility: Facility, ledger: Ledger) -> Starlette:
             Route("/scan/{key}", pages.scan, name="scan"),
             Route("/media/{key}/{name}", pages.media),
             Route("/favicon.ico", pages.no_icon),
+            *pages.viewer.routes(),
             Mount("/static", StaticFiles(packages=[("als_assets.board", "static")]), name="static"),
         ],
         middleware=[Middleware(ReadOnly)],
@@ -105,6 +107,7 @@ class Pages:
         self._facility = facility
         self._ledger = ledger
         self._media = Media(facility.state_dir / "media")
+        self.viewer = Viewer(facility, ledger, render)
 
     def index(self, request: Request) -> Response:
         """The newest scans, or those that match ``q``, and the files that are none yet."""
@@ -224,11 +227,14 @@ class Pages:
         return self._page("trouble.html", self._ledger.clock(), status=503, words=words, reload=True)
 
     def _page(self, template: str, now: datetime, *, status: int = 200, **values: Any) -> Response:
-        text = _ENGINE.get_template(template).render(
-            now=now, ago=lambda moment: moments.ago(moment, now), facility=self._facility, **values
-        )
-        # A name may hold half of a surrogate pair (a byte that is no UTF-8), which no page can carry.
-        return HTMLResponse(text.encode("utf-8", errors="replace"), status_code=status)
+        return render(template, status=status, now=now, ago=lambda moment: moments.ago(moment, now), facility=self._facility, **values)
+
+
+def render(template: str, *, status: int = 200, **values: Any) -> Response:
+    """A page from its template."""
+    text = _ENGINE.get_template(template).render(**values)
+    # A name may hold half of a surrogate pair (a byte that is no UTF-8), which no page can carry.
+    return HTMLResponse(text.encode("utf-8", errors="replace"), status_code=status)
 
 
 def _number(text: str) -> int:

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from als_assets.beamlines.keys import KEY_PATTERN
+from als_assets.words import duration_words
 
 TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".json": "application/json"}
 NUMBERS = "preview.json"
@@ -27,6 +28,7 @@ _TITLES = {
     "preview_yz": "Slice along the axis, from the side",
     "projection": "One projection",
     "centers": "The middle slice with nine centres of rotation",
+    "histogram": "How often values occur in the middle slice",
 }
 
 
@@ -77,8 +79,8 @@ class Media:
             return Preview()
         numbers = self._numbers(key)
         names = sorted(path.name for path in (self._root / key).iterdir() if path.suffix in (".jpg", ".png"))
-        order = [f"{stem}.jpg" for stem in _TITLES]
-        names.sort(key=lambda name: order.index(name) if name in order else len(order))
+        order = list(_TITLES)
+        names.sort(key=lambda name: order.index(Path(name).stem) if Path(name).stem in order else len(order))
         pictures = tuple(_picture(key, name, numbers) for name in names if self.file(key, name) is not None)
         return Preview(pictures, tuple(_facts(numbers)), made_at)
 
@@ -120,4 +122,7 @@ def _facts(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
     shown = numbers.get("centers_shown")
     if isinstance(shown, list) and shown and all(isinstance(c, (int, float)) for c in shown):
         rows.append(("Centres shown", f"{shown[0]:.2f} to {shown[-1]:.2f} px, left to right and down"))
+    seconds = numbers.get("estimated_seconds")
+    if isinstance(seconds, (int, float)):
+        rows.append(("Full reconstruction", f"about {duration_words(seconds)} on this machine"))
     return rows

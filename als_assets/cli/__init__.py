@@ -11,16 +11,19 @@ import sys
 import typer
 from rich.console import Console
 
-from als_assets.cli import config, ledger, scan, serve, simulate
+from als_assets.cli import config, ledger, scan, scicat, serve, simulate, stream, view
 from als_assets.errors import AlsError, ConfigError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The data platform of ALS beamline 8.3.2.")
 app.add_typer(config.app, name="config")
 app.add_typer(scan.app, name="scan")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(scicat.app, name="scicat")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(stream.app, name="stream")
 app.command()(serve.demo)
 app.command()(serve.board)
+app.command()(view.view)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(serve.recon)
 
 

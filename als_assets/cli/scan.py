@@ -14,12 +14,14 @@ import typer
 from rich.table import Table
 
 from als_assets.cli.common import FacilityOption, JsonOption, WhoOption, platform_for, say
+from als_assets.cli.picks import set_parameter
 from als_assets.words import size_words
 
 if TYPE_CHECKING:  # the record's libraries are slow to import, and `als --help` needs none
     from als_assets.ledger import Dataset, Ledger
 
 app = typer.Typer(no_args_is_help=True, help="Look at scans, announce them, and say where they may go.")
+app.command("set-parameter")(set_parameter)
 
 
 @app.command("list")
@@ -134,3 +136,27 @@ def scan_unhold(
         return
     ledger.holds.release(hold.id, who=who, reason=reason)
     say(f"The hold on {hold.dataset_key or f'proposal {hold.proposal}'} has ended.")
+
+
+@app.command("pin")
+def scan_pin(
+    key: str,
+    site: Annotated[str, typer.Argument(help="Name of the site, as in the facility file.")],
+    reason: Annotated[str, typer.Option(help="Why there.")],
+    who: WhoOption = "unknown",
+    facility: FacilityOption = None,
+) -> None:
+    """Compute a scan at this site and nowhere else. It waits while the site cannot; export control wins."""
+    parts = platform_for(facility)
+    parts.compute.setup(site)
+    dataset = parts.ledger.datasets.get(key)
+    parts.ledger.placing.pin(dataset.key, site, who=who, reason=reason)
+    say(f"{dataset.key} is computed at {site} from now on. Materialize recon_tiff of its partition if it was computed before.")
+
+
+@app.command("unpin")
+def scan_unpin(key: str, who: WhoOption = "unknown", facility: FacilityOption = None) -> None:
+    """Let the platform choose the site of a scan again."""
+    parts = platform_for(facility)
+    removed = parts.ledger.placing.unpin(parts.ledger.datasets.get(key).key, who=who)
+    say(f"{key} is not pinned any more." if removed else f"{key} was not pinned.")

@@ -5,7 +5,9 @@ Here: ``als demo``, ``als board`` and ``als recon``. Not here: what they run.
 
 from __future__ import annotations
 
+import os
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +15,11 @@ import typer
 from rich.console import Console
 
 from als_assets.cli.common import FacilityOption
+from als_assets.cli.picks import after_sweep, with_choices
 from als_assets.facility.load import facility_file
 
+Site = Enum("Site", {name: name for name in ("nersc", "alcf", "olcf", "local")})  # type: ignore[misc]
+Fault = Enum("Fault", {name: name for name in ("job_node_fail", "job_exit_3", "submit_lost", "site_down")})  # type: ignore[misc]
 REPOSITORY = Path(__file__).parent.parent.parent
 
 
@@ -24,20 +29,28 @@ def demo(
     ] = None,
     leave: Annotated[bool, typer.Option("--exit", help="Stop when all scans are done; the exit code counts failures.")] = False,
     state: Annotated[Path, typer.Option(help="Folder for everything the demo writes.")] = Path(".als"),
+    site: Annotated[Site | None, typer.Option(help="Make every reconstruction at this (simulated) site.")] = None,
+    fault: Annotated[Fault | None, typer.Option(help="Tell the story of a failure and its recovery, with one scan.")] = None,
 ) -> None:
     """Run the whole platform against a simulated facility on this machine."""
     from als_assets.demo.run import DemoOptions, run_demo  # Dagster and numpy: only this command needs them
 
-    options = DemoOptions(state_dir=state.resolve(), repository=REPOSITORY, scan=scan, leave=leave)
+    if fault is not None and (site is not None or scan is not None):
+        raise typer.BadParameter("a story chooses its own scan and sites", param_hint="--fault")
+    options = DemoOptions(state.resolve(), REPOSITORY, scan, leave, site.value if site else "", fault.value if fault else "")
     console = Console() if sys.stdout.isatty() else Console(width=200)  # a log file has no width of its own
     raise typer.Exit(run_demo(options, console))
 
 
 def recon(context: typer.Context) -> None:
-    """Reconstruct, multires or preview a file on this machine (als recon --help)."""
+    """Reconstruct, multires, preview or sweep a file on this machine (als recon --help)."""
     from als_assets.recon.cli import main as recon_main
 
-    raise typer.Exit(recon_main(context.args))
+    with with_choices(context.args) as arguments:
+        code = recon_main(arguments)
+    if code == 0 and context.args[:1] == ["sweep"]:
+        after_sweep(context.args, os.environ.get("USER", "unknown"))
+    raise typer.Exit(code)
 
 
 def board(

@@ -17,12 +17,16 @@ app = typer.Typer(no_args_is_help=True, help="The simulated facility.")
 
 
 @app.command("facility")
-def simulate_facility(config: Annotated[Path, typer.Option(help="The simulator's JSON file.", exists=True)]) -> None:
+def simulate_facility(
+    config: Annotated[Path, typer.Option(help="The simulator's JSON file.", exists=True)],
+    slurm: Annotated[bool, typer.Option("--slurm", help="Run jobs on a real Slurm of its own (needs its packages).")] = False,
+) -> None:
     """Run the simulated services in the foreground."""
     from als_assets.simulator.config import load_config
     from als_assets.simulator.server import serve
 
-    serve(load_config(config))
+    settings = load_config(config)
+    serve(settings.on_slurm() if slurm else settings)
 
 
 @app.command("scan")

@@ -24,6 +24,11 @@ def board_link(facility: Facility, dataset_key: str) -> str:
     return f"{facility.board_url}/scan/{dataset_key}"
 
 
+def view_link(facility: Facility, dataset_key: str) -> dg.UrlMetadataValue:
+    """The volume in the viewer; where this machine does not see it, the page says where it is."""
+    return dg.MetadataValue.url(f"{facility.board_url}/view/{dataset_key}")
+
+
 def evidence_table(rows: Mapping[str, object]) -> dg.TableMetadataValue:
     """A table of what is known, and how; rows without a value are left out."""
     records = [dg.TableRecord({"what": name, "evidence": str(value)[:400]}) for name, value in rows.items() if value not in (None, "")]

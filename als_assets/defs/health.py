@@ -1,14 +1,17 @@
-"""Health of runs: the watchdog that notices dead ones, and the reaper that cancels what a terminated run left behind.
+"""Health of runs and sites: dead runs are noticed, what a terminated run left behind is cancelled, and sites are asked how they are.
 
-Here: two sensors. Not here: leases (``ledger.workers``). Dagster never notices that a host lost power: such a run stays STARTED for
-ever and nothing retries it. Reporting it failed hands it to Dagster's own run retries, which re-execute it from failure.
+Here: three sensors. Not here: leases (``ledger.workers``) and what a site's state means for a scan (``compute.routing``). Dagster
+never notices that a host lost power: such a run stays STARTED for ever and nothing retries it. Reporting it failed hands it to
+Dagster's own run retries, which re-execute it from failure.
 """
 
 # Dagster reads annotations at definition time: no "from __future__ import annotations" here.
+import json
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from als_assets.compute.sites import expiry_stage, expiry_warning
 from als_assets.defs.bl832.jobs import SCAN_ASSET_KEYS, scan_job
 from als_assets.defs.resources import PlatformResource
 from als_assets.defs.steps import cancel_work_of
@@ -114,3 +117,28 @@ def _reap(context: dg.SensorEvaluationContext, parts: Platform, holder: str) -> 
         context.log.warning(f"Not cancelled yet: {error.sentence} {error.next_step}")
         return 0
     return 1
+
+
+@dg.sensor(
+    name="site_health",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks every site how it is and when our credential there ends; warns 7 days, 2 days and 6 hours before.",
+)
+def site_health(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SkipReason:
+    parts = platform.platform
+    told: dict[str, int] = json.loads(context.cursor or "{}")
+    words = []
+    for state in parts.sites.ask_due():
+        title = parts.facility.sites[state.site].title
+        warning = expiry_warning(title, state.credential_ends, parts.ledger.clock())
+        words += [state.sentence, *([warning] if warning else [])]
+        urgency = expiry_stage(state.credential_ends, parts.ledger.clock())
+        if urgency > told.get(state.site, 0):
+            context.log.warning(warning)
+            parts.ledger.audit.note(f"credential of {state.site}", why=warning)
+        told[state.site] = urgency
+        if not state.ok:
+            context.log.warning(f"{title}: {state.sentence}")
+    context.update_cursor(json.dumps(told))
+    return dg.SkipReason(" ".join(words) or "Every site was asked a moment ago.")

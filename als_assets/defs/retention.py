@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from als_assets.defs.bl832.common import BEAMLINE, GROUP, OWNERS
+from als_assets.defs.bl832.common import BEAMLINE, GROUP, OWNERS, PRUNER_POOL
 from als_assets.defs.resources import PlatformResource
 from als_assets.defs.steps import may_take_over
 from als_assets.ledger.acting import Actor
@@ -54,7 +54,10 @@ def _record(line: PlanLine) -> dg.TableRecord:
     return dg.TableRecord({"scan": line.dataset_key, "what": line.what, "where": line.location, "size": size, "goes": goes})
 
 
-@dg.op(description="Announces what is due, and deletes what was announced long enough ago, after looking at the other copies again.")
+@dg.op(
+    pool=PRUNER_POOL,
+    description="Announces what is due, and deletes what was announced long enough ago, after looking at the other copies again.",
+)
 def prune_copies(context: dg.OpExecutionContext, config: PruneConfig, platform: PlatformResource) -> None:
     parts = platform.platform
     retention = parts.settings(BEAMLINE).settings.retention

@@ -55,6 +55,10 @@ class Follower:
         made = {name: storage.get_materialized_partitions(dg.AssetKey(name)) for name in ASSETS}
         return [self._look(name, made) for name in file_names]
 
+    def key_of(self, file_name: str) -> str | None:
+        """The dataset that a file became."""
+        return next((d.key for d in self._ledger.datasets.list() if d.file_name == file_name), None)
+
     def _look(self, file_name: str, made: Mapping[str, set[str]]) -> Progress:
         dataset = next((d for d in self._ledger.datasets.list() if d.file_name == file_name), None)
         if dataset is None:

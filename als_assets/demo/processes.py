@@ -18,11 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import yaml
 
 from als_assets.errors import AlsError
 from als_assets.simulator.box import Box, Ports
 
 _START_S = 60.0
+LOCATION = "als-assets"
+DAGSTER = ("dagster-daemon", "dagster-webserver", "dagster-code")
+"""The processes of Dagster, consumers first."""
 
 
 class DemoFailed(AlsError):
@@ -74,14 +78,25 @@ class Processes:
         self.start_dagster()
 
     def start_dagster(self) -> None:
-        """Its storage first and alone, because two programs creating it at once break it; then web server and daemon."""
+        """Its storage first and alone, because two programs creating it at once break it; then one code server, which web server and
+        daemon share (each would start one of its own, and importing everything takes seconds)."""
         self._prepare_dagster()
-        workspace = str(self.repository / "workspace.yaml")
+        port = _free(0)
+        workspace = self._workspace(port)
+        code = ["-m", "dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(port), "-m", "als_assets.definitions"]
+        self.start("dagster-code", [*code, "--location-name", LOCATION, "--inject-env-vars-from-instance"], self.environment)
+        self.wait_until("the code server answers", lambda: _listens(port))
         web = ["-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(self.box.ports.dagster), "-w", workspace]
         self.start("dagster-webserver", web, self.environment)
         self.start("dagster-daemon", ["-m", "dagster._daemon", "run", "-w", workspace], self.environment)
         self._wait_http("dagster-webserver", f"{self.dagster_url}/server_info")
         self._require_definitions()
+
+    def _workspace(self, port: int) -> str:
+        path = self.home / "workspace.yaml"
+        server = {"host": "127.0.0.1", "port": port, "location_name": LOCATION}
+        path.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+        return str(path)
 
     @property
     def dagster_url(self) -> str:
@@ -152,7 +167,7 @@ class Processes:
         for pid in self.dagster_processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for name in ("dagster-webserver", "dagster-daemon"):
+        for name in DAGSTER:
             if name in self.running:
                 self.running.pop(name).wait()
 
@@ -177,7 +192,7 @@ class Processes:
 
     def stop_all(self) -> None:
         """The consumers first."""
-        for name in ("dagster-daemon", "dagster-webserver", "board", "simulator"):
+        for name in (*DAGSTER, "board", "simulator"):
             if name in self.running:
                 self.stop(name)
         self.kill_dagster()
@@ -206,6 +221,11 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
     process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _answers(url: str) -> bool:

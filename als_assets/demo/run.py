@@ -1,6 +1,7 @@
 """One demo from start to end.
 
-Here: the order of things. Not here: processes (``processes``), following (``follow``) and drawing (``show``).
+Here: the order of things. Not here: processes (``processes``), following (``follow``), drawing (``show``) and what goes wrong on
+purpose (``stories``).
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from rich.console import Console
@@ -23,28 +26,45 @@ from als_assets.beamlines.bl832.writer import ScanHeader
 from als_assets.demo.follow import Follower, Progress
 from als_assets.demo.processes import Processes, choose_ports
 from als_assets.demo.show import live_table, proof_table
+from als_assets.demo.stories import STORIES, Story, World
 from als_assets.errors import ScanFieldMissing
 from als_assets.facility import load_facility
-from als_assets.ledger import Ledger
+from als_assets.ledger import Dataset
+from als_assets.platform import platform_of
 from als_assets.simulator.box import Box, make_box
+from als_assets.simulator.control import Control
 from als_assets.simulator.detector import rewrite_scan, synthetic_scan
 
 FOLDER = "demo-00847_jdoe"
 _LIMIT_S = 900.0
+# What people call a site -> its name in the facility file.
+SITES = {"nersc": "nersc", "alcf": "alcf", "olcf": "olcf", "local": "als"}
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """``scan``: the user's own file instead of synthetic ones; ``leave``: stop when all is done."""
+    """``scan``: the user's own file instead of synthetic ones; ``leave``: stop when all is done. ``site``:
+    one of ``SITES``, where every reconstruction is made; ``fault``: one of ``STORIES``, told with one scan."""
 
     state_dir: Path
     repository: Path
     scan: Path | None = None
     leave: bool = False
+    site: str = ""
+    fault: str = ""
+
+
+def _settings(options: DemoOptions, story: Story | None) -> dict[str, Any]:
+    """What the options change in the beamline's settings."""
+    chosen = dict(story.settings) if story is not None else {}
+    if options.site:
+        site = SITES[options.site]
+        chosen |= {"sites": {site: True}, "reconstruction": {"sites": [site]}}
+    return chosen
 
 
 def run_demo(options: DemoOptions, console: Console) -> int:
-    """Returns the number of scans that did not come to their end.
+    """Returns the number of scans that did not come to their end, or of things in a story that did not end as documented.
 
     Raises:
         DemoFailed: a process did not start or died. ScanError: the user's file is no scan.
@@ -53,16 +73,15 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     if options.scan is not None:
         require_scan(options.scan)
     signal.signal(signal.SIGTERM, _interrupt)
-    box = make_box(options.state_dir, choose_ports())
+    story = STORIES[options.fault]() if options.fault else None
+    box = make_box(options.state_dir, choose_ports(), settings=_settings(options, story))
     processes = Processes(box, options.state_dir, options.repository)
     try:
         console.print("Starting the simulated facility, Dagster and the board …")
         processes.start_all()
         console.print(f"Ready after {time.monotonic() - began:.0f} s. Dagster: http://127.0.0.1:{box.ports.dagster}")
-        writers = _write_user_scan(box, options.scan) if options.scan else _write_scans(box)
-        failures = _follow(processes, options, console, list(writers))
-        for writer in writers.values():
-            writer.join()
+        os.environ["DAGSTER_HOME"] = str(processes.home)
+        failures = _follow(processes, options, console, ["sandstone"] if story else ["sandstone", "basalt", "slow_shale"], story)
         if not options.leave:
             console.print("Everything stays up until you press Ctrl-C.")
             while True:
@@ -80,12 +99,13 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _write_scans(box: Box) -> dict[str, threading.Thread]:
-    """Three scans, written while the sensor watches; the last one slowly, in pieces."""
+def _write_scans(box: Box, samples: list[str]) -> dict[str, threading.Thread]:
+    """A scan of each sample, written while the sensor watches; slow ones in pieces."""
     stamp = time.strftime("%Y%m%d_%H%M%S")
-    plans = {f"{stamp}_sandstone.h5": (1, 0.0), f"{stamp}_basalt.h5": (1, 0.0), f"{stamp}_slow_shale.h5": (8, 1.0)}
     writers = {}
-    for seed, (name, (pieces, pause_s)) in enumerate(plans.items(), start=1):
+    for seed, sample in enumerate(samples, start=1):
+        name = f"{stamp}_{sample}.h5"
+        pieces, pause_s = (8, 1.0) if sample.startswith("slow") else (1, 0.0)
         path = box.watched / FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
         header = ScanHeader(sample_name=path.stem, acquired_at=datetime.now(UTC))
@@ -122,28 +142,71 @@ def bring_in(source: Path, target: Path) -> None:
         rewrite_scan(source, target)
 
 
-def _follow(processes: Processes, options: DemoOptions, console: Console, names: list[str]) -> int:
-    os.environ["DAGSTER_HOME"] = str(processes.home)
+def _follow(processes: Processes, options: DemoOptions, console: Console, names: list[str], story: Story | None) -> int:
     facility = load_facility(processes.box.facility_file)
-    ledger = Ledger.of(facility)
-    with dg.DagsterInstance.get() as instance:
-        follower = Follower(ledger, instance)
-        rows = _watch(processes, follower, console, names)
-        datasets = [d for d in ledger.datasets.list(newest_first=False) if d.file_name in names]
-        console.print(proof_table(ledger, follower, datasets, facility.board_url))
-    console.print(f"Dagster: {facility.dagster_url}   Board: {facility.board_url}")
-    failures = sum(1 for row in rows if not row.complete)
-    console.print(f"{len(rows) - failures} of {len(rows)} scans came to their end.")
+    platform = platform_of(processes.box.facility_file)
+    with dg.DagsterInstance.get() as instance, Control(processes.box.simulator_url) as control:
+        world = World(control, platform, instance, processes.dagster_url, lambda words: console.print(f"  {words}"))
+        if story is not None:
+            _begin(story, world, console)
+        writers = _write_user_scan(processes.box, options.scan) if options.scan else _write_scans(processes.box, names)
+        follower = Follower(platform.ledger, instance)
+        rows = _watch(processes, follower, console, list(writers), world, story)
+        for writer in writers.values():
+            writer.join()
+        datasets = [d for d in platform.ledger.datasets.list(newest_first=False) if d.file_name in writers]
+        console.print(proof_table(platform.ledger, follower, datasets, facility.board_url))
+        console.print(f"Dagster: {facility.dagster_url}   Board: {facility.board_url}")
+        if story is not None:
+            return _tell_end(story, world, console, datasets)
+        wrong = [words for d in datasets for words in _elsewhere(world, d.key, options.site)]
+    failures = sum(1 for row in rows if not row.complete) + len(wrong)
+    console.print(f"{len(rows) - failures} of {len(rows)} scans came to their end.{' '.join(['', *wrong])}")
     return failures
 
 
-def _watch(processes: Processes, follower: Follower, console: Console, names: list[str]) -> list[Progress]:
+def _begin(story: Story, world: World, console: Console) -> None:
+    """Nothing of an earlier demo in the same folder disturbs the story."""
+    console.print(f"[bold]{story.title}[/]")
+    world.control.clear_faults()
+    world.control.set_system("perlmutter", "active")
+    story.arm(world)
+
+
+def _tell_end(story: Story, world: World, console: Console, datasets: Sequence[Dataset]) -> int:
+    world.control.clear_faults()
+    wrong = [words for dataset in datasets for words in story.verdict(world, dataset.key)] if datasets else ["the scan was not admitted"]
+    for dataset in datasets:
+        for operation in world.job_operations(dataset.key):
+            world.tell(str(operation.outcome.get("sentence", operation.state)))
+    ended = "[green]It ended as documented:[/]" if not wrong else "[red]It did not end as documented[/] (" + "; ".join(wrong) + "):"
+    console.print(f"{ended} {story.ending}")
+    return len(wrong)
+
+
+def _elsewhere(world: World, key: str, site: str) -> list[str]:
+    """Reconstructions that were made at another site than the one that was asked for."""
+    made = {str(o.request["site"]) for o in world.job_operations(key)}
+    return [f"{key} was reconstructed at {', '.join(sorted(made)) or 'no site'}."] if site and made != {SITES[site]} else []
+
+
+def _watch(
+    processes: Processes, follower: Follower, console: Console, names: list[str], world: World, story: Story | None
+) -> list[Progress]:
     end = time.monotonic() + _LIMIT_S
     with Live(console=console, refresh_per_second=2, transient=True) as live:
         while True:
             processes.check()
             rows = follower.look(names)
             live.update(live_table(rows))
-            if all(row.over for row in rows) or time.monotonic() > end:
+            if time.monotonic() > end:
+                return rows
+            if all(row.over for row in rows) and not _goes_on(follower, names, world, story):
                 return rows
             time.sleep(1.0)
+
+
+def _goes_on(follower: Follower, names: list[str], world: World, story: Story | None) -> bool:
+    """Whether a story has another run to come."""
+    keys = [key for name in names if (key := follower.key_of(name)) is not None]
+    return story is not None and any(story.recover(world, key) for key in keys)

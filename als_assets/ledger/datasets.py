@@ -21,6 +21,9 @@ from als_assets.ledger.rebuild import note_change
 from als_assets.ledger.states import ReplicaState
 
 
+_PARAMETERS = "chosen_parameters"
+
+
 @dataclass(frozen=True)
 class NewDataset:
     """What is known of a scan when it is admitted. ``source_path`` is its path below the location's prefix."""
@@ -125,6 +128,23 @@ class Datasets:
                 why=reason,
                 who=who,
             )
+
+
+    def set_parameter(self, key: str, name: str, value: object, *, who: str | None = None) -> None:
+        """Keep a reconstruction parameter for a scan's full run, or with None forget it. Raises DatasetUnknown."""
+        with writing(self._engine) as session:
+            row = lookup.dataset(session, key)
+            chosen = {n: v for n, v in parameters_of(row).items() if n != name}
+            before = parameters_of(row).get(name)
+            row.facts = {**row.facts, _PARAMETERS: chosen if value is None else {**chosen, name: value}}
+            told = [None if v is None else f"{name} = {v}" for v in (before, value)]
+            why = "chosen for the full reconstruction" if value is not None else "the choice was taken back"
+            self._audit.add(session, f"dataset {key}", dataset_key=key, before=told[0], after=told[1], why=why, who=who)
+
+
+def parameters_of(dataset: Dataset) -> dict[str, Any]:
+    """The reconstruction parameters that somebody chose for this scan."""
+    return dict(dataset.facts.get(_PARAMETERS) or {})
 
 
 def _same_file(new: NewDataset) -> sa.Select[tuple[Dataset]]:

@@ -15,6 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from als_assets.simulator.backends import backend_of
+from als_assets.simulator.compute.api import ComputeApi
+from als_assets.simulator.compute.endpoints import Endpoints
 from als_assets.simulator.config import SimulatorConfig
 from als_assets.simulator.control_api import ControlApi
 from als_assets.simulator.faults import FaultBook
@@ -23,13 +26,15 @@ from als_assets.simulator.globus.auth import GlobusAuth, GlobusError
 from als_assets.simulator.globus.operations import Operations
 from als_assets.simulator.globus.tasks import TaskQueue
 from als_assets.simulator.globus.transfer_api import TransferApi
+from als_assets.simulator.iri.api import BASE as IRI_BASE
+from als_assets.simulator.iri.api import IriApi
+from als_assets.simulator.iri.auth import IriError
 from als_assets.simulator.scicat.auth import ScicatAuth, ScicatError
 from als_assets.simulator.scicat.blocks import Blocks
 from als_assets.simulator.scicat.datasets import Datasets
 from als_assets.simulator.scicat.records import Records
 from als_assets.simulator.sfapi.api import BASE, SfapiApi, SfapiFiles
 from als_assets.simulator.sfapi.auth import SfapiAuth, SfapiError
-from als_assets.simulator.sfapi.jobs import Scheduler
 from als_assets.simulator.sfapi.status import StatusPages
 from als_assets.simulator.store import Store
 from als_assets.simulator.tokens import Tokens
@@ -46,17 +51,21 @@ class Facility:
         self._config, self.store = config, Store(config.state_dir)
         self.faults, self.tokens = FaultBook(self.store), Tokens(self.store)
         self.queue = TaskQueue(config.globus, self.store, self.faults)
-        self.scheduler = Scheduler(config.sfapi, self.store, self.faults, config.state_dir / "jobs")
+        self.scheduler = backend_of("sfapi", config.sfapi, self.store, self.faults, config.state_dir / "jobs")
+        self._iri = [IriApi(n, c, self.store, self.faults, self.tokens, config.state_dir) for n, c in config.iri.items()]
+        self._backends = [self.scheduler, *(facility.backend for facility in self._iri)]
+        self.endpoints = Endpoints(config.compute, self.store, self.faults, config.state_dir / "compute")
         sfapi_auth = SfapiAuth(config.sfapi, self.tokens)
         files = SfapiFiles(config.sfapi, sfapi_auth)
         self._sfapi = SfapiApi(config.sfapi, self.store, sfapi_auth, files, self.scheduler)
         routes = [
-            *ControlApi(self.store, self.faults, self.tokens, self.queue).routes(),
+            *ControlApi(self.store, self.faults, self.tokens, self.queue, self._backends).routes(),
             *self._globus_routes(),
             *sfapi_auth.routes(),
             *StatusPages(config.sfapi, self.store, sfapi_auth).routes(BASE),
             *files.routes(),
             *self._sfapi.routes(),
+            *(route for facility in self._iri for route in facility.routes()),
             *self._scicat_routes(),
         ]
         handlers = {Refusal: _refuse, BadBody: _bad_body, 404: _unknown, 405: _unknown}
@@ -68,7 +77,8 @@ class Facility:
         auth = GlobusAuth(config, self.store, self.tokens)
         operations = Operations(config, auth)
         transfer = TransferApi(config, self.store, auth, operations, self.queue)
-        return [*auth.routes(), *operations.routes(), *transfer.routes()]
+        compute = ComputeApi(self._config.compute, self.store, auth, self.endpoints)
+        return [*auth.routes(), *operations.routes(), *transfer.routes(), *compute.routes()]
 
     def _scicat_routes(self) -> list[BaseRoute]:
         config = self._config.scicat
@@ -81,12 +91,16 @@ class Facility:
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         self._sfapi.start()
-        self.scheduler.start()
+        for backend in self._backends:
+            backend.start()
         self.queue.start()
+        self.endpoints.start()
         yield
+        self.endpoints.stop()
         self.queue.stop()
         self._sfapi.stop()
-        self.scheduler.stop()
+        for backend in self._backends:
+            backend.stop()
         self.store.close()
 
 
@@ -98,6 +112,8 @@ async def _bad_body(request: Request, error: BadBody) -> Response:
     path = request.url.path
     if path.startswith("/api/v1.2/"):
         return SfapiError(422, str(error)).response(path)
+    if path.startswith(IRI_BASE):
+        return IriError(422, str(error)).response(path)
     if path.startswith("/api/"):
         return ScicatError(400, str(error)).response(path)
     return GlobusError(400, "ClientError.BadRequest", str(error)).response(path)

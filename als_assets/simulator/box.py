@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 from joserfc.jwk import RSAKey
 
+from als_assets.simulator import box_alcf, box_olcf
+
 SPOT = "44ae904c-ab64-4145-a8f0-7287de38324d"
 DATA = "75b478b2-37af-46df-bfbd-71ed692c6506"
 NERSC = "d40248e6-d874-4f7b-badd-2c06c16f1a58"
@@ -80,13 +82,15 @@ def make_box(state_dir: Path, ports: Ports, *, settings: dict[str, Any] | None =
         box.nersc_raw,
         root / f"nersc{PSCRATCH}/raw",
         root / f"nersc{PSCRATCH}/scratch",
+        *box_alcf.folders(root),
+        *box_olcf.folders(root),
     ):
         folder.mkdir(parents=True, exist_ok=True)
     keys = _secrets(root / "secrets")
     box.simulator_file.write_text(json.dumps(_simulator(root, ports, keys, simulator or {}), indent=1))
     box.simulator_file.chmod(0o600)
     box.facility_file.write_text(yaml.safe_dump(_facility(root, state_dir.resolve(), ports), sort_keys=False))
-    wanted = {"quiet_s": 2.0, "sites": {"nersc": True, "als": True}, **(settings or {})}
+    wanted = {"quiet_s": 2.0, "sites": {"nersc": True, "als": True, "alcf": False}, **(settings or {})}
     box.settings_file.write_text(yaml.safe_dump(wanted, sort_keys=False))
     return box
 
@@ -94,7 +98,7 @@ def make_box(state_dir: Path, ports: Ports, *, settings: dict[str, Any] | None =
 def _secrets(folder: Path) -> dict[str, str]:
     """Random secrets, made once; the simulator gets the public half of the key."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    for name in ("globus-mover", "globus-pruner", "scicat"):
+    for name in ("globus-mover", "globus-pruner", "scicat", "scicat-lifecycle", box_alcf.SECRET_FILE, box_olcf.TOKEN_FILE):
         _keep(folder / name, lambda: secrets.token_urlsafe(24))
     _keep(folder / "sfapi-client-id", lambda: _SFAPI_CLIENT)
     _keep(folder / "sfapi-key.json", lambda: json.dumps(RSAKey.generate_key(2048).as_dict(private=True)))
@@ -113,11 +117,13 @@ def _simulator(root: Path, ports: Ports, keys: dict[str, str], changes: dict[str
         "port": ports.simulator,
         "state_dir": str(root / "simulator"),
         "globus": {
-            "clients": {_MOVER: keys["globus-mover"], _PRUNER: keys["globus-pruner"]},
+            "clients": {_MOVER: keys["globus-mover"], _PRUNER: keys["globus-pruner"], **box_alcf.clients(keys)},
             "collections": {
                 SPOT: {"name": "spot832", "root": str(root / "spot832"), "writable_by": [_PRUNER]},
                 DATA: {"name": "data832", "root": str(root / "data832")},
                 NERSC: {"name": "NERSC DTN (alsdev)", "root": str(root / "nersc")},
+                **box_alcf.collections(root),
+                **box_olcf.collections(root),
             },
         },
         "sfapi": {
@@ -125,8 +131,14 @@ def _simulator(root: Path, ports: Ports, keys: dict[str, str], changes: dict[str
             "roots": [str(root / "nersc")],
             "environment": {"NUMBA_CACHE_DIR": str(root.parent / "numba")},
         },
+        "iri": box_olcf.iri(root, keys),
+        "compute": box_alcf.compute(),
         "scicat": {
-            "users": {"ingestor": {"password": keys["scicat"], "groups": ["als_ingest"], "admin": True}},
+            "users": {
+                "ingestor": {"password": keys["scicat"], "groups": ["als_ingest"]},
+                "archiver": {"password": keys["scicat-lifecycle"], "groups": ["als_archive"], "admin": True},
+            },
+            "lifecycle_groups": ["als_archive"],
             "create_groups": ["als_ingest"],
         },
     }
@@ -145,6 +157,8 @@ def _facility(root: Path, state_dir: Path, ports: Ports) -> dict[str, Any]:
         "sites": {
             "als": {"title": "ALS (simulated)", "on_premises": True, "compute": _local(root, state_dir)},
             "nersc": {"title": "NERSC (simulated)", "compute": _perlmutter(root, state_dir, url)},
+            "alcf": {"title": "ALCF (simulated)", "compute": box_alcf.site(root, _bare(state_dir))},
+            "olcf": {"title": "OLCF (simulated)", "compute": box_olcf.site(root, url, _bare(state_dir))},
             "scicat": {"title": "SciCat (simulated)"},
         },
         "locations": _locations(root),
@@ -152,10 +166,19 @@ def _facility(root: Path, state_dir: Path, ports: Ports) -> dict[str, Any]:
             "mover": _globus(root, "globus-mover", _MOVER),
             "pruner": _globus(root, "globus-pruner", _PRUNER),
             "nersc_jobs": {"kind": "sfapi", "client_id": _file(root, "sfapi-client-id"), "key": _file(root, "sfapi-key.json")},
-            "catalogue": {"kind": "scicat", "username": _file(root, "scicat-user", "ingestor"), "password": _file(root, "scicat")},
+            "alcf_jobs": _globus(root, box_alcf.SECRET_FILE, box_alcf.CLIENT),
+            **box_olcf.identities(),
+            "catalogue": _scicat(root, "scicat", "ingestor"),
+            "catalogue_lifecycle": _scicat(root, "scicat-lifecycle", "archiver"),
         },
-        "globus": {"auth_url": url, "transfer_url": url, "mover": "mover", "pruner": "pruner", "poll_s": 0.5},
-        "scicat": {"site": "scicat", "api_url": f"{url}/api/v3", "frontend_url": url, "identity": "catalogue"},
+        "globus": {"auth_url": url, "transfer_url": url, "compute_url": url, "mover": "mover", "pruner": "pruner", "poll_s": 0.5},
+        "scicat": {
+            "site": "scicat",
+            "api_url": f"{url}/api/v3",
+            "frontend_url": url,
+            "identity": "catalogue",
+            "lifecycle_identity": "catalogue_lifecycle",
+        },
         "beamlines": {
             "bl832": {
                 "acquisition": "spot832",
@@ -206,6 +229,8 @@ def _locations(root: Path) -> dict[str, Any]:
         "nersc832_alsdev_raw": _there(f"{CFS}/raw", nersc, "staging"),
         "nersc832_alsdev_pscratch_raw": _there(f"{PSCRATCH}/raw", nersc, "scratch"),
         "nersc832_alsdev_pscratch_scratch": _there(f"{PSCRATCH}/scratch", nersc, "scratch"),
+        **box_alcf.locations(root),
+        **box_olcf.locations(root),
     }
 
 
@@ -220,6 +245,10 @@ def _there(root: str, disk: Path, kind: str) -> dict[str, Any]:
 
 def _globus(root: Path, name: str, client_id: str) -> dict[str, Any]:
     return {"kind": "globus", "client_id": _file(root, f"{name}-id", client_id), "client_secret": _file(root, name)}
+
+
+def _scicat(root: Path, name: str, user: str) -> dict[str, Any]:
+    return {"kind": "scicat", "username": _file(root, f"{name}-user", user), "password": _file(root, name)}
 
 
 def _file(root: Path, name: str, content: str | None = None) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from als_assets.errors import ConfigError
+from als_assets.simulator.slurm import why_not
 
 
 class _Model(BaseModel):
@@ -40,24 +41,75 @@ class GlobusConfig(_Model):
     retry_s: float = Field(default=0.2, gt=0)
 
 
-class SfapiConfig(_Model):
-    """API clients (public keys) and what their jobs may use.
+class BatchConfig(_Model):
+    """One machine's batch system. ``backend``: jobs as processes of this machine, or on a real Slurm of its own (``slurm``).
 
     ``roots`` are real directories: a path in a request is a real absolute path and must lie below one of them. The first root
     is also the home directory of ``user``. ``timezone`` is the one in which the scheduler prints times, without an offset.
     ``keep_jobs``: jobs survive a clean stop (they always survive ``kill -9``).
     """
 
-    clients: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    backend: Literal["processes", "slurm"] = "processes"
+    cluster: str = "perlmutter"
+    node: str = "nid001234"
     user: str = "alsdev"
     roots: list[Path] = Field(default_factory=list)
     slots: int = Field(default=2, ge=1)
     queue_wait_s: float = Field(default=0.3, ge=0)
     environment: dict[str, str] = Field(default_factory=dict)
-    token_ttl_s: float = Field(default=600, gt=0)
     kill_wait_s: float = Field(default=1.0, ge=0)
     timezone: str = "UTC"
     keep_jobs: bool = False
+
+
+class SfapiConfig(BatchConfig):
+    """API clients (public keys) of NERSC, and the machine on which their jobs run."""
+
+    clients: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    token_ttl_s: float = Field(default=600, gt=0)
+
+
+class IriToken(_Model):
+    """A bearer token. ``compute``: it has the right to use the compute routes."""
+
+    user: str = "als_auser"
+    project: str = "als"
+    compute: bool = True
+    ttl_s: float = Field(default=864000, gt=0)
+
+
+class IriFacility(BatchConfig):
+    """One facility behind the IRI API, served below /iri/<name>/api/v1 and v2.
+
+    ``personality``: ``full`` has files, incidents and (in v2) idempotency keys; ``olcf`` has facility, status and compute only,
+    wants a token even for status, shows no job specs and no metadata.
+    """
+
+    personality: Literal["full", "olcf"] = "full"
+    title: str = "A facility"
+    resource: str = "compute"
+    group: str = "machine"
+    tokens: dict[str, IriToken] = Field(default_factory=dict)
+    idempotency: bool = True
+
+
+class ComputeEndpoint(_Model):
+    """One Globus Compute endpoint. ``required`` are the words of ``user_endpoint_config`` without which its template fails."""
+
+    name: str
+    slots: int = Field(default=2, ge=1)
+    queue_wait_s: float = Field(default=0.3, ge=0)
+    required: list[str] = Field(default_factory=list)
+    environment: dict[str, str] = Field(default_factory=dict)
+
+
+class ComputeConfig(_Model):
+    """Globus Compute: endpoints by id; its clients are Globus Auth's. ``keep_tasks``: tasks survive a clean stop (they always
+    survive ``kill -9``)."""
+
+    endpoints: dict[str, ComputeEndpoint] = Field(default_factory=dict)
+    result_kept_s: float = Field(default=1800, ge=0)
+    keep_tasks: bool = False
 
 
 class ScicatUser(_Model):
@@ -88,7 +140,16 @@ class SimulatorConfig(_Model):
     allow_remote: bool = False
     globus: GlobusConfig = Field(default_factory=GlobusConfig)
     sfapi: SfapiConfig = Field(default_factory=SfapiConfig)
+    iri: dict[str, IriFacility] = Field(default_factory=dict)
+    compute: ComputeConfig = Field(default_factory=ComputeConfig)
     scicat: ScicatConfig = Field(default_factory=ScicatConfig)
+
+    def on_slurm(self) -> Self:
+        """The same with a real Slurm behind every API. Raises ConfigError where that cannot be, and says why."""
+        if words := why_not():
+            raise ConfigError(f"There can be no real Slurm here: {words}.", next_step="Install the packages, or leave --slurm out.")
+        iri = {name: facility.model_copy(update={"backend": "slurm"}) for name, facility in self.iri.items()}
+        return self.model_copy(update={"sfapi": self.sfapi.model_copy(update={"backend": "slurm"}), "iri": iri})
 
     @model_validator(mode="after")
     def _stay_at_home(self) -> Self:

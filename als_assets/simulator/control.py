@@ -84,6 +84,11 @@ class Control:
         found: list[Doc] = self._call("GET", "/jobs")
         return found
 
+    def compute_tasks(self) -> list[Doc]:
+        """All Globus Compute tasks: ``task_id, status, endpoint, group, payload, config, submit, start, result`` ..."""
+        found: list[Doc] = self._call("GET", "/compute/tasks")
+        return found
+
     def records(self, kind: str = "datasets") -> list[Doc]:
         """SciCat records: datasets, origdatablocks, datablocks, attachments, proposals, samples or instruments."""
         found: list[Doc] = self._call("GET", f"/records/{kind}")
@@ -92,16 +97,25 @@ class Control:
     # --- switches ------------------------------------------------------------------------------------------------------
 
     def expire_tokens(self, service: str | None = None) -> None:
-        """Let all tokens run out now, or those of "globus", "sfapi" or "scicat"."""
+        """Let all tokens run out now, or those of "globus", "sfapi", "iri" or "scicat"."""
         self._call("POST", "/tokens/expire", params={"service": service} if service else {})
 
     def set_system(self, name: str, status: str, description: str = "") -> None:
         """What NERSC's status page says about a system: active, unavailable, degraded or other."""
         self._call("PUT", f"/systems/{name}", json={"status": status, "description": description})
 
+    def set_endpoint(self, endpoint: str, status: str) -> None:
+        """Take a Globus Compute endpoint "offline" or "online"."""
+        self._call("PUT", f"/compute/endpoints/{endpoint}", json={"status": status})
+
     def set_outages(self, outages: list[Doc]) -> None:
         """Replace all outages: ``name, start_at, end_at, status`` (Planned by default), ``description``."""
         self._call("PUT", "/outages", json={"outages": outages})
+
+    def set_iri(self, facility: str, status: str = "up", incidents: list[Doc] | None = None) -> None:
+        """What an IRI facility says of its machine (up, down, degraded or unknown), and its incidents: ``start, end, type`` (planned by
+        default), ``resolution, description``."""
+        self._call("PUT", f"/iri/{facility}", json={"status": status, "incidents": incidents or []})
 
     # --- waiting -------------------------------------------------------------------------------------------------------
 

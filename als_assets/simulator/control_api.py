@@ -13,12 +13,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from als_assets.simulator import clock
+from als_assets.simulator.backends import Backend
 from als_assets.simulator.faults import FaultBook, FaultRule
 from als_assets.simulator.gate import REQUESTS
 from als_assets.simulator.globus import documents
 from als_assets.simulator.globus.tasks import TaskQueue
+from als_assets.simulator.iri.status import STATUS as IRI_STATUS
 from als_assets.simulator.scicat import blocks, datasets
-from als_assets.simulator.sfapi import jobs, status
+from als_assets.simulator.sfapi import status
 from als_assets.simulator.store import Store
 from als_assets.simulator.tokens import Tokens
 from als_assets.simulator.web import Call, reply, route
@@ -37,8 +39,8 @@ _RECORDS = {
 class ControlApi:
     """All routes below /_sim/."""
 
-    def __init__(self, store: Store, faults: FaultBook, tokens: Tokens, queue: TaskQueue) -> None:
-        self._store, self._faults, self._tokens, self._queue = store, faults, tokens, queue
+    def __init__(self, store: Store, faults: FaultBook, tokens: Tokens, queue: TaskQueue, backends: list[Backend]) -> None:
+        self._store, self._faults, self._tokens, self._queue, self._backends = store, faults, tokens, queue, backends
 
     def routes(self) -> list[BaseRoute]:
         """All routes of this class."""
@@ -56,6 +58,7 @@ class ControlApi:
             route("/_sim/tokens/expire", self._expire, "POST"),
             route("/_sim/systems/{name}", self._set_system, "PUT"),
             route("/_sim/outages", self._set_outages, "PUT"),
+            route("/_sim/iri/{name}", self._set_iri, "PUT"),
         ]
 
     def _health(self, call: Call) -> Response:
@@ -99,7 +102,7 @@ class ControlApi:
         return reply({"resumed": call.param("id")})
 
     def _jobs(self, call: Call) -> Response:
-        found = self._store.all(jobs.JOB)
+        found = [job for backend in self._backends for job in backend.jobs()]
         return reply([{key: value for key, value in job.items() if not key.startswith("_")} for job in found])
 
     def _records(self, call: Call) -> Response:
@@ -121,6 +124,13 @@ class ControlApi:
         told = {"status": body["status"], "description": body.get("description") or f"System {body['status']}"}
         self._store.put(status.SYSTEM, name, told)
         return reply(told)
+
+    def _set_iri(self, call: Call) -> Response:
+        body = call.json()
+        if body.get("status") not in ("up", "down", "degraded", "unknown"):
+            return reply({"detail": f"no status {body.get('status')}"}, 422)
+        self._store.put(IRI_STATUS, call.param("name"), {"status": body["status"], "incidents": body.get("incidents", [])})
+        return reply(body)
 
     def _set_outages(self, call: Call) -> Response:
         given = call.json().get("outages", [])

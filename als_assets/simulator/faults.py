@@ -17,7 +17,7 @@ from als_assets.simulator.store import Doc, Store
 
 _KIND = "fault"
 
-Where = Literal["http", "transfer", "delete", "job", "scicat"]
+Where = Literal["http", "transfer", "delete", "job", "task", "scicat"]
 
 _SCICAT: Mapping[str, Doc] = {
     "stored_then_500": {"method": "POST", "path": "/api/v[34]/datasets", "after": True, "status": 500, "body": {}},
@@ -41,7 +41,8 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     "http": frozenset({"answer"}),
     "transfer": frozenset({"fail", "error", "flip", "truncate", "inactive", "pause", "stall", "slow", "fail_at_percent", "quota"}),
     "delete": frozenset({"fail", "error", "inactive", "pause", "stall"}),
-    "job": frozenset({"node_fail", "kill", "state", "exit", "lost", "refuse", "sacct_lag", "hold"}),
+    "job": frozenset({"node_fail", "kill", "state", "exit", "lost", "refuse", "sacct_lag", "stale_cache", "hold"}),
+    "task": frozenset({"fail", "lose_worker", "hold", "state", "expire", "twice"}),
     "scicat": frozenset(_SCICAT),
 }
 """What may be asked of each place."""
@@ -51,13 +52,15 @@ class FaultRule(BaseModel):
     """One fault.
 
     Which: ``where``; ``method`` and ``path`` (glob) for http; ``collection`` (source or destination), ``source_path`` and
-    ``label`` (globs) for transfer and delete; ``name`` (glob) for job. How often: ``times`` (None: until cleared).
+    ``label`` (globs) for transfer and delete; ``name`` (glob) for job, and for the arguments of a Globus Compute
+    task. How often: ``times`` (None: until cleared).
 
     What: ``action``, one of ``ACTIONS[where]``. For http: wait ``delay_s``, then answer ``status`` with ``code``, ``message``,
     ``body`` and ``headers`` (status "drop": close the connection without an answer); with ``after`` the request is really
     carried out first and only its answer is lost. ``code`` is also the event code of a transfer fault; ``bytes_per_s`` belongs
-    to slow, ``percent`` to fail_at_percent, ``state`` to state and hold, ``exit_code`` to exit, ``lag_s`` to sacct_lag,
-    ``message`` to refuse; ``delay_s`` is how long a job runs before node_fail, kill or state strikes.
+    to slow, ``percent`` to fail_at_percent, ``state`` to state and hold, ``exit_code`` to exit, ``lag_s`` to sacct_lag and
+    stale_cache (ended jobs are shown running for so long), ``message`` to refuse; ``delay_s`` is how long a job runs before
+    node_fail, kill or state strikes.
     """
 
     model_config = ConfigDict(extra="forbid")

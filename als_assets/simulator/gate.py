@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from als_assets.simulator.faults import FaultBook, LiveRule
 from als_assets.simulator.globus.auth import basic_credentials, request_id
+from als_assets.simulator.iri.auth import problem
 from als_assets.simulator.store import Doc, Store
 from als_assets.simulator.tokens import Tokens
 
@@ -140,10 +141,14 @@ def _default_body(rule: LiveRule, status: int, path: str) -> Doc:
     message = rule.message or "injected fault"
     if path.startswith("/v0.10/"):
         return {"code": rule.code or "InternalError", "message": message, "request_id": request_id(), "resource": path}
+    if path.startswith(("/v2/", "/v3/")) and not path.startswith("/v2/oauth2/"):
+        return {"status": "Failed", "code": rule.code or "INTERNAL", "error_args": [], "reason": message, "http_status_code": status}
     if path.startswith(("/v2/", "/c2id/")):
         return {"error": rule.code or "server_error", "error_description": message}
     if path.startswith("/api/v1.2/"):
         return {"detail": message}
+    if path.startswith("/iri/"):
+        return problem(status, message, path)
     return {"message": message, "statusCode": status}
 
 

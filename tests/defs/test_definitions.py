@@ -62,7 +62,7 @@ def test_the_scan_job_runs_everything_of_a_scan_in_one_process(defs: dg.Definiti
 
 def test_sensors_and_schedules_run_by_themselves(defs: dg.Definitions) -> None:
     sensors = {s.name: s.default_status for s in defs.sensors or []}
-    assert sensors == dict.fromkeys(("bl832_new_scans", "watchdog", "reaper"), dg.DefaultSensorStatus.RUNNING)
+    assert sensors == dict.fromkeys(("bl832_new_scans", "watchdog", "reaper", "scicat_outbox"), dg.DefaultSensorStatus.RUNNING)
     assert all(s.default_status is dg.DefaultScheduleStatus.RUNNING for s in defs.schedules or [])  # type: ignore[union-attr]
 
 

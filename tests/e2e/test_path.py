@@ -15,6 +15,7 @@ import ome_zarr_models
 import tifffile
 import zarr
 
+from als_assets.demo.processes import DAGSTER
 from als_assets.ledger import ReplicaState
 from tests.e2e.world import FOLDER, World
 
@@ -49,7 +50,7 @@ def test_three_scans_come_to_their_end(world: World) -> None:
         _check_products(world, key)
         _check_catalogue(world, key)
     before = (len(world.control.tasks()), len(world.control.jobs()), [len(world.runs(key)) for key in keys])
-    for name in ("dagster-daemon", "dagster-webserver"):
+    for name in DAGSTER:
         world.processes.stop(name)
     world.drop_scan("three_after", seed=4)  # it arrives while nothing watches
     world.processes.start_dagster()

@@ -45,6 +45,7 @@ class World:
     processes: Processes
     control: Control
     ledger: Ledger
+    http: httpx.Client  # one for all requests: making one costs more than asking
 
     @classmethod
     def start(cls, state_dir: Path, ports: Ports, *, settings: dict[str, Any] | None = None) -> World:
@@ -55,11 +56,13 @@ class World:
         except BaseException:
             processes.stop_all()
             raise
-        return cls(box, processes, Control(box.simulator_url), Ledger.at(load_facility(box.facility_file).state_dir))
+        ledger = Ledger.of(load_facility(box.facility_file))
+        return cls(box, processes, Control(box.simulator_url), ledger, httpx.Client(timeout=60))
 
     def stop(self) -> None:
         self.ledger.close()
         self.control.close()
+        self.http.close()
         self.processes.stop_all()
 
     # --- the detector and the settings -----------------------------------------------------------------------------------
@@ -94,7 +97,7 @@ class World:
                 return answer
             self.processes.check()
             assert time.monotonic() < end, f"waited {limit_s:.0f} s in vain for {what}\n{self.tail()}"
-            time.sleep(0.2)
+            time.sleep(0.4)
 
     def tail(self) -> str:
         log = self.processes.state_dir / "logs" / "dagster-daemon.log"
@@ -140,7 +143,7 @@ class World:
     # --- buttons ---------------------------------------------------------------------------------------------------------
 
     def graphql(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        answer = httpx.post(f"{self.processes.dagster_url}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
+        answer = self.http.post(f"{self.processes.dagster_url}/graphql", json={"query": query, "variables": variables}).json()
         assert "errors" not in answer, answer
         return dict(answer["data"])
 

@@ -101,8 +101,9 @@ def test_each_role_has_an_identity_of_its_own(als: Facility) -> None:
     assert len({als.globus.mover, als.globus.pruner, compute.identity, als.scicat.identity}) == 4
 
 
-def test_no_secret_is_in_the_file_and_scratch_alone_is_pruned(als: Facility) -> None:
+def test_no_secret_is_in_the_file_and_the_archive_is_never_pruned(als: Facility) -> None:
     assert find_pasted_secret(FILE.read_text()) is None
     settings = load_model(als.beamlines["bl832"].settings, Settings)
-    assert set(settings.retention.rules) == {LocationClass.SCRATCH}
+    assert set(settings.retention.rules) == {LocationClass.ACQUISITION, LocationClass.STAGING, LocationClass.SCRATCH}
+    assert LocationClass.ARCHIVE in settings.retention.never_delete
     assert settings.export_control.unknown_proposal_stays

@@ -67,6 +67,17 @@ def inspect(path: Path) -> ScanFacts:
     )
 
 
+def describe(path: Path) -> tuple[Metadata, os.stat_result, list[str]]:
+    """What the metadata of a file says, whether or not it can be reconstructed; with its status, and sentences about what is odd.
+
+    Raises ScanUnreadable, ScanEmpty, ScanNotHdf5, ScanTruncated or ScanStillWriting.
+    """
+    status = _status(path)
+    warnings: list[str] = []
+    with _open_scan(path) as file:
+        return read_metadata(file, warnings), status, warnings
+
+
 @contextmanager
 def _open_scan(path: Path) -> Iterator[h5py.File]:
     """The file, open for reading without taking a lock, so that a writer or a network disk is never disturbed.

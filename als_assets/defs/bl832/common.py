@@ -16,7 +16,9 @@ OWNERS = ["team:bl832"]
 SCANS = dg.DynamicPartitionsDefinition(name="bl832_scans")
 
 RAW = "raw"
+# A Globus identity works on three tasks of a kind at a time: the limit of every pool in dagster.yaml.
 GLOBUS_POOL = "globus_mover"
+PRUNER_POOL = "globus_pruner"
 
 
 def scan_asset(*, description: str, kinds: set[str], priority: int, deps: list[str], pool: str | None = None) -> Callable[..., Any]:

@@ -5,22 +5,24 @@ a tick may be killed anywhere and repeated, and files that arrived while nothing
 """
 
 # Dagster reads annotations at definition time: no "from __future__ import annotations" here.
-from typing import Any
-
 import dagster as dg
 
-from als_assets.defs.bl832.common import BEAMLINE, SCANS
+from als_assets.compute.sites import Knowledge
+from als_assets.defs.bl832.common import BEAMLINE, RAW, SCANS
 from als_assets.defs.bl832.jobs import scan_job
 from als_assets.defs.resources import PlatformResource
 from als_assets.facility import Release
 from als_assets.facility.settings import Settings
-from als_assets.intake import decide
-from als_assets.ledger import Dataset
+from als_assets.intake import Decision, decide
+from als_assets.ledger import Dataset, ReplicaState
+from als_assets.ledger.job_models import Waiting
 from als_assets.platform import Platform
 from als_assets.words import size_words
 
 # More run requests in one tick would block the daemon for long (0.3 s each).
 RUNS_A_TICK = 20
+# What waits for a site; everything else of a scan never does.
+HELD_ASSETS = ("recon_tiff", "recon_zarr", "recon_on_data832", "scicat_recon_record")
 
 
 @dg.sensor(
@@ -43,7 +45,8 @@ def new_scans(context: dg.SensorEvaluationContext, platform: PlatformResource) -
     if not waiting:
         still = sum(1 for refusal in refused if refusal.waiting)
         return dg.SkipReason(f"No new scan; {still} file(s) still being written, {len(refused) - still} refused.")
-    requests = [_request(parts, dataset, loaded.settings) for dataset in waiting]
+    knowledge = parts.sites.knowledge()
+    requests = [_request(parts, dataset, loaded.settings, knowledge) for dataset in waiting]
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[SCANS.build_add_request([d.key for d in waiting])],
@@ -51,26 +54,86 @@ def new_scans(context: dg.SensorEvaluationContext, platform: PlatformResource) -
     )
 
 
-def _request(parts: Platform, dataset: Dataset, settings: Settings) -> dg.RunRequest:
+@dg.sensor(
+    name="bl832_held_reconstructions",
+    job=scan_job,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts reconstructions that were held because no site could take them, as soon as one can.",
+)
+def held_reconstructions(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult | dg.SkipReason:
+    parts = platform.platform
+    settings, knowledge = parts.settings(BEAMLINE).settings, parts.sites.knowledge()
+    requests, still = [], []
+    for held in parts.ledger.placing.waiting():
+        request, why = _release(parts, held, settings, knowledge)
+        if request is not None:
+            requests.append(request)
+        elif why:
+            still.append(why)
+        if len(requests) == RUNS_A_TICK:
+            break
+    if requests:
+        return dg.SensorResult(run_requests=requests)
+    return dg.SkipReason(f"{len(still)} reconstruction(s) held. {'; '.join(still[:3])}" if still else "No reconstruction is held.")
+
+
+def _release(parts: Platform, held: Waiting, settings: Settings, knowledge: Knowledge) -> tuple[dg.RunRequest | None, str]:
+    """The run of a held reconstruction if a site takes it now; else why it is still held (empty: it is not wanted any more)."""
+    dataset = parts.ledger.datasets.get(held.dataset_key)
+    decision = _decided(parts, dataset, settings, knowledge)
+    if decision.held:
+        parts.ledger.placing.hold(dataset.key, decision.held, decision.until)
+        return None, f"{dataset.key}: {decision.held}{_until(decision)}"
+    assets = [name for name in decision.assets if name in HELD_ASSETS]
+    if not decision.site:
+        parts.ledger.placing.release(dataset.key, "reconstruction was switched off in the settings")
+        return None, ""
+    raw = parts.ledger.replicas.of(dataset.key, product=RAW, location=parts.facility.beamlines[BEAMLINE].raw, state=ReplicaState.VERIFIED)
+    if not raw:
+        return None, f"{dataset.key}: its first safe copy is not there yet"
+    parts.ledger.placing.release(dataset.key, f"launched at {decision.site}: {decision.reasons['site']}")
+    request = dg.RunRequest(
+        run_key=f"{dataset.key}:held since {held.since.isoformat()}",
+        partition_key=dataset.key,
+        asset_selection=[dg.AssetKey(name) for name in assets],
+        tags=_tags(dataset, decision),
+    )
+    return request, ""
+
+
+def _until(decision: Decision) -> str:
+    return f" (held until {decision.until:%Y-%m-%d %H:%M} UTC)" if decision.until else ""
+
+
+def _decided(parts: Platform, dataset: Dataset, settings: Settings, knowledge: Knowledge) -> Decision:
     release = Release(dataset.may_leave, dataset.release_reason)
-    decision = decide(parts.facility, BEAMLINE, settings, release)
+    pin = parts.ledger.placing.pin_of(dataset.key)
+    return decide(parts.facility, BEAMLINE, settings, release, knowledge, pin.site if pin else "")
+
+
+def _request(parts: Platform, dataset: Dataset, settings: Settings, knowledge: Knowledge) -> dg.RunRequest:
+    decision = _decided(parts, dataset, settings, knowledge)
+    if decision.held:
+        parts.ledger.placing.hold(dataset.key, decision.held, decision.until)
     subject = f"dispatch of {dataset.key}"
     if not any(row.subject == subject for row in parts.ledger.audit.of(dataset.key)):
-        why = f"site: {decision.site or 'none'}"
+        why = f"site: {decision.site or 'none'}{f', held: {decision.held}{_until(decision)}' if decision.held else ''}"
         parts.ledger.audit.note(subject, why=why, dataset_key=dataset.key, evidence=dict(decision.reasons))
-    config: dict[str, Any] = {"ops": {"recon_tiff": {"config": {"site": decision.site}}}} if decision.site else {}
     return dg.RunRequest(
         run_key=f"{dataset.key}:first",
         partition_key=dataset.key,
         asset_selection=[dg.AssetKey(name) for name in decision.assets],
-        run_config=config,
-        tags=_tags(dataset, decision.site),
+        tags=_tags(dataset, decision),
     )
 
 
-def _tags(dataset: Dataset, site: str) -> dict[str, str]:
+def _tags(dataset: Dataset, decision: Decision) -> dict[str, str]:
+    """What the runs list shows. The run decides anew when it comes to the reconstruction: a site may have gone down meanwhile."""
     tags = {"als/scan": dataset.key, "als/beamline": BEAMLINE, "als/proposal": dataset.proposal or "unknown"}
-    return {**tags, "als/site": site} if site else tags
+    if decision.held:
+        return {**tags, "als/held": f"{decision.held}{_until(decision)}"[:500]}
+    return {**tags, "als/site": decision.site} if decision.site else tags
 
 
 def _noticed(parts: Platform, dataset: Dataset) -> dg.AssetObservation:

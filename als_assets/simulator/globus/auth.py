@@ -20,7 +20,8 @@ from als_assets.simulator.store import Store
 from als_assets.simulator.tokens import Holder, Tokens
 from als_assets.simulator.web import Call, Refusal, reply, route
 
-TRANSFER = "transfer.api.globus.org"
+TRANSFER, COMPUTE = "transfer.api.globus.org", "funcx_service"
+_COMPUTE_CLIENT = "facd7ccc-c5f4-42aa-916b-a0e270e2c2a9"
 _CONSENTS = "globus_consent"
 _DATA_ACCESS = re.compile(r"https://auth\.globus\.org/scopes/([0-9a-fA-F-]{36})/data_access")
 
@@ -69,8 +70,8 @@ class GlobusAuth:
             route("/v2/oauth2/token/revoke", self._revoke, "POST"),
         ]
 
-    def client(self, call: Call) -> str:
-        """The client id behind a request to Transfer.
+    def client(self, call: Call, server: str = TRANSFER) -> str:
+        """The client id behind a request to Transfer, or to another resource server.
 
         Raises:
             GlobusError: 401 for no token, an unknown one or an expired one; 403 for one of another service.
@@ -78,8 +79,8 @@ class GlobusAuth:
         holder = self._tokens.holder(call.authorization)
         if holder is None or holder.expired:
             raise GlobusError(401, "AuthenticationFailed", "Token is not active")
-        if holder.service != "globus" or holder.facts.get("resource_server") != TRANSFER:
-            raise GlobusError(403, "PermissionDenied", "The token was not issued for Globus Transfer")
+        if holder.service != "globus" or holder.facts.get("resource_server") != server:
+            raise GlobusError(403, "PermissionDenied", f"The token was not issued for {server}")
         return holder.subject
 
     def require_data_access(self, client: str, collection_id: str) -> None:
@@ -179,4 +180,7 @@ def _split_scopes(text: str) -> list[str]:
 
 
 def _resource_server(scope: str) -> str:
-    return TRANSFER if TRANSFER in scope.split("[")[0] else "auth.globus.org"
+    name = scope.split("[")[0]
+    if _COMPUTE_CLIENT in name:
+        return COMPUTE
+    return TRANSFER if TRANSFER in name else "auth.globus.org"

@@ -86,6 +86,7 @@ class ScicatAuth:
             route("/api/v3/auth/login", self._login, "POST"),
             route("/api/v3/users/login", self._old_login, "POST"),
             route("/api/v3/users/my/self", self._self),
+            route("/api/v3/users/my/identity", self._identity),
             route("/api/v3/health", _health),
         ]
 
@@ -140,7 +141,14 @@ class ScicatAuth:
         principal = self.principal(call)
         if principal.name is None:
             raise ScicatError(401, "Unauthorized")
-        return reply({**_person(principal.name), "id": principal.name, "accessGroups": sorted(principal.groups)})
+        return reply({**_person(principal.name), "id": principal.name})
+
+    def _identity(self, call: Call) -> Response:
+        principal = self.principal(call)
+        if principal.name is None:
+            raise ScicatError(401, "Unauthorized")
+        profile = {"username": principal.name, "accessGroups": sorted(principal.groups)}
+        return reply({"authStrategy": "local", "userId": principal.name, "profile": profile})
 
 
 def _health(call: Call) -> Response:

@@ -99,7 +99,8 @@ class Datasets:
         self._faults.add(FaultRule(where="http", path="/api/v[34]/*", status="drop", times=None))
 
     def _is_valid(self, call: Call) -> Response:
-        self._auth.principal(call)
+        if not self._auth.principal(call).creator:
+            raise ScicatError(403, "Forbidden resource")
         problems = rules.new_dataset(call.json(), v4=_is_v4(call))
         reason = {"reason": _sentences(problems)} if problems else {}
         return reply({"valid": not problems, **reason})

@@ -20,6 +20,10 @@ from als_assets.simulator.scicat.auth import RawError, ScicatAuth, ScicatError
 from als_assets.simulator.store import Doc, Store
 from als_assets.simulator.web import Call, reply, route
 
+_SAMPLE = frozenset(
+    ("sampleId", "owner", "description", "sampleCharacteristics", "isPublished")
+    + ("ownerGroup", "accessGroups", "instrumentGroup", "proposalId")
+)
 _KEYS = {"proposals": "proposalId", "samples": "sampleId", "instruments": "pid"}
 
 
@@ -60,8 +64,9 @@ class Records:
     def _check(self, kind: str, body: Doc) -> None:
         """The mandatory fields, which differ between the backends."""
         old = self._config.personality == "4.27"
-        if kind == "samples" and old and "sampleName" in body:
-            raise ScicatError(400, ["property sampleName should not exist"])
+        known = _SAMPLE if old else _SAMPLE | {"sampleName"}
+        if kind == "samples" and (unknown := sorted(body.keys() - known)):
+            raise ScicatError(400, [f"property {name} should not exist" for name in unknown])
         if kind == "samples" and not old and not body.get("sampleName"):
             raise RawError(500, "Internal server error")
         if kind == "instruments" and not isinstance(body.get("uniqueName"), str):

@@ -21,11 +21,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from als_assets.simulator import clock
+from als_assets.simulator.backends import Backend
 from als_assets.simulator.config import SfapiConfig
 from als_assets.simulator.sfapi.auth import SfapiAuth, SfapiError
-from als_assets.simulator.sfapi.jobs import JOB, Scheduler
 from als_assets.simulator.sfapi.script import ScriptRefused
-from als_assets.simulator.sfapi.tables import UnknownFilter, rows
+from als_assets.simulator.sfapi.tables import UnknownFilter
 from als_assets.simulator.store import Doc, Store
 from als_assets.simulator.web import Call, reply, route
 
@@ -107,7 +107,7 @@ class SfapiFiles:
 class SfapiApi:
     """The routes of jobs, commands and tasks."""
 
-    def __init__(self, config: SfapiConfig, store: Store, auth: SfapiAuth, files: SfapiFiles, scheduler: Scheduler) -> None:
+    def __init__(self, config: SfapiConfig, store: Store, auth: SfapiAuth, files: SfapiFiles, scheduler: Backend) -> None:
         self._config, self._store, self._auth = config, store, auth
         self._files, self._scheduler = files, scheduler
         self._commands: dict[str, subprocess.Popen[str]] = {}
@@ -173,7 +173,7 @@ class SfapiApi:
             filters["jobid"] = call.param("id")
         sacct = call.query("sacct").lower() == "true"
         try:
-            found = rows(self._store.all(JOB), self._config, filters, sacct=sacct)
+            found = self._scheduler.rows(filters, sacct=sacct)
         except UnknownFilter as error:
             return _failed(str(error), output=None)
         return reply({"status": "OK", "output": found, "error": None})

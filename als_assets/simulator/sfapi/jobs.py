@@ -14,25 +14,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from als_assets.simulator.config import SfapiConfig
+from als_assets.simulator.config import BatchConfig
 from als_assets.simulator.faults import FaultBook, LiveRule
 from als_assets.simulator.sfapi.processes import Ending, JobFolder
 from als_assets.simulator.sfapi.script import Script, ScriptRefused, expand, parse_script
+from als_assets.simulator.sfapi.tables import rows
 from als_assets.simulator.store import Doc, Store
 
-JOB, _OPEN = "sfapi_job", "sfapi_open"
-LIVE = ("PENDING", "RUNNING")
-NODE = "nid001234"
 _FIRST_ID = 40_000_001
 _TICK_S = 0.05
 _START_GRACE_S = 5.0
 
 
 class Scheduler:
-    """All jobs of one simulator."""
+    """All jobs of one machine, as processes here. ``name`` sets them apart from those of other machines in the store."""
 
-    def __init__(self, config: SfapiConfig, store: Store, faults: FaultBook, folder: Path) -> None:
+    def __init__(self, config: BatchConfig, store: Store, faults: FaultBook, folder: Path, name: str = "sfapi") -> None:
         self._config, self._store, self._faults, self._folder = config, store, faults, folder
+        self._job, self._open = f"{name}_job", f"{name}_open"
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -53,7 +52,15 @@ class Scheduler:
                 if job["state"] == "RUNNING":
                     self._end(job, "NODE_FAIL", reason="The simulator was stopped", kill=True)
 
-    # --- what the API does ---------------------------------------------------------------------------------------------
+    # --- what the APIs do ----------------------------------------------------------------------------------------------
+
+    def jobs(self) -> list[Doc]:
+        """All jobs, oldest first, for the control plane."""
+        return self._store.all(self._job)
+
+    def rows(self, filters: dict[str, str], *, sacct: bool) -> list[Doc]:
+        """The rows of squeue or sacct. Raises UnknownFilter."""
+        return rows(self.jobs(), self._config, filters, sacct=sacct)
 
     def submit(self, text: str, arguments: list[str] | None = None) -> str:
         """Queue a script; its job id.
@@ -67,23 +74,23 @@ class Scheduler:
             if rule.action == "refuse":
                 raise ScriptRefused(rule.message or "sbatch: error: Batch job submission failed: Unspecified error")
         with self._store.transaction():
-            job_id = str(self._store.next_number("sfapi_job", _FIRST_ID))
+            job_id = str(self._store.next_number(self._job, _FIRST_ID))
             job = self._new_job(job_id, script, arguments or [])
             job.update(_rules=[rule.model_dump() for rule in rules], lost=any(rule.action == "lost" for rule in rules))
-            self._store.put(JOB, job_id, job)
-            self._store.put(_OPEN, job_id, {})
+            self._store.put(self._job, job_id, job)
+            self._store.put(self._open, job_id, {})
         self._wake.set()
         return job_id
 
     def cancel(self, job_id: str) -> bool:
         """scancel: the process group gets TERM, then KILL. False for an id never given."""
-        job = self._store.get(JOB, job_id)
+        job = self._store.get(self._job, job_id)
         if job is None:
             return False
         if job["state"] == "PENDING":
             self._end(job, "CANCELLED")
         elif job["state"] == "RUNNING":
-            self._store.update(JOB, job_id, _cancelled=time.time())
+            self._store.update(self._job, job_id, _cancelled=time.time())
             self._folder_of(job).signal_group(signal.SIGTERM)
         self._wake.set()
         return True
@@ -91,7 +98,7 @@ class Scheduler:
     def _new_job(self, job_id: str, script: Script, arguments: list[str]) -> Doc:
         home = str(self._config.roots[0]) if self._config.roots else str(self._folder)
         workdir = script.options.get("chdir", home)
-        names = {"job_id": job_id, "name": script.name, "user": self._config.user, "node": NODE}
+        names = {"job_id": job_id, "name": script.name, "user": self._config.user, "node": self._config.node}
         output = str(Path(workdir) / expand(script.options.get("output", "slurm-%j.out"), **names))
         error = script.options.get("error")
         return {
@@ -122,7 +129,7 @@ class Scheduler:
     # --- the loop ------------------------------------------------------------------------------------------------------
 
     def _live(self) -> list[Doc]:
-        return [job for job in map(partial(self._store.get, JOB), self._store.keys(_OPEN)) if job is not None]
+        return [job for job in map(partial(self._store.get, self._job), self._store.keys(self._open)) if job is not None]
 
     def _loop(self) -> None:
         while not self._stop.is_set():
@@ -141,7 +148,7 @@ class Scheduler:
             self._look_at_running(job, rules)
         elif job["state"] == "PENDING" and free and time.time() - job["submit"] >= self._config.queue_wait_s:
             if self._held(rules, "PENDING"):
-                self._store.update(JOB, job["jobid"], reason="JobHeldAdmin")
+                self._store.update(self._job, job["jobid"], reason="JobHeldAdmin")
                 return 0
             self._begin(job)
             return 1
@@ -153,7 +160,7 @@ class Scheduler:
         if not more:
             return job
         rules = job["_rules"] + [rule.model_dump() for rule in more]
-        return self._store.update(JOB, job["jobid"], _rules=rules, lost=any(rule["action"] == "lost" for rule in rules))
+        return self._store.update(self._job, job["jobid"], _rules=rules, lost=any(rule["action"] == "lost" for rule in rules))
 
     def _take_rules(self, name: str, known: list[str]) -> list[LiveRule]:
         rules: list[LiveRule] = []
@@ -168,7 +175,7 @@ class Scheduler:
     def _begin(self, job: Doc) -> None:
         # The state is written first: a simulator killed here finds a RUNNING job without process, which is a NODE_FAIL,
         # and never starts a script twice.
-        self._store.update(JOB, job["jobid"], state="RUNNING", start=time.time(), reason="None")
+        self._store.update(self._job, job["jobid"], state="RUNNING", start=time.time(), reason="None")
         document = {key: job[key] for key in ("output", "error", "workdir", "arguments")}
         self._folder_of(job).start(job["script"], {**document, "environment": self._environment(job)})
 
@@ -183,11 +190,11 @@ class Scheduler:
             "SLURM_JOB_USER": self._config.user,
             "SLURM_JOB_ACCOUNT": options.get("account", ""),
             "SLURM_JOB_QOS": options.get("qos", "debug"),
-            "SLURM_JOB_NODELIST": NODE,
+            "SLURM_JOB_NODELIST": self._config.node,
             "SLURM_JOB_NUM_NODES": options.get("nodes", "1"),
             "SLURM_CPUS_PER_TASK": options.get("cpus-per-task", "1"),
             "SLURM_SUBMIT_DIR": job["workdir"],
-            "SLURM_CLUSTER_NAME": "perlmutter",
+            "SLURM_CLUSTER_NAME": self._config.cluster,
         }
         return {**base, **slurm, **self._config.environment}
 
@@ -225,7 +232,7 @@ class Scheduler:
                 folder.kill()
             return
         if job["warning"] and not job["_warned"] and ran_s > job["limit_s"] - job["warning"][1]:
-            self._store.update(JOB, job["jobid"], _warned=True)
+            self._store.update(self._job, job["jobid"], _warned=True)
             folder.signal_script(job["warning"][0])
         if ran_s > job["limit_s"]:
             folder.signal_group(signal.SIGTERM)
@@ -259,8 +266,8 @@ class Scheduler:
             changes.update(end=ending.end, maxrss_kib=ending.maxrss_kib)
         lag_s = max((rule["lag_s"] for rule in job["_rules"] if rule["action"] == "sacct_lag"), default=0.0)
         with self._store.transaction():
-            self._store.update(JOB, job["jobid"], **changes, visible_after=time.time() + lag_s)
-            self._store.drop(_OPEN, job["jobid"])
+            self._store.update(self._job, job["jobid"], **changes, visible_after=time.time() + lag_s)
+            self._store.drop(self._open, job["jobid"])
         if kill:
             self._folder_of(job).kill()
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 
 from als_assets.simulator import clock
-from als_assets.simulator.config import SfapiConfig
-from als_assets.simulator.sfapi.jobs import LIVE, NODE
+from als_assets.simulator.config import BatchConfig
 from als_assets.simulator.sfapi.script import format_time
 from als_assets.simulator.store import Doc
 
+LIVE = ("PENDING", "RUNNING")
 _SHORT = {"PENDING": "PD", "RUNNING": "R"}
 _FILTERS = frozenset({"jobid", "user", "name", "jobname", "partition", "qos", "account", "state", "states"})
 
@@ -21,23 +21,21 @@ class UnknownFilter(ValueError):
     """A ``kwargs`` key that the command does not have."""
 
 
-def rows(jobs: list[Doc], config: SfapiConfig, filters: dict[str, str], *, sacct: bool) -> list[Doc]:
+def rows(jobs: list[Doc], config: BatchConfig, filters: dict[str, str], *, sacct: bool) -> list[Doc]:
     """The rows of squeue (live jobs) or sacct (jobs that accounting knows by now) that pass the filters.
 
     Raises:
         UnknownFilter: the command would not know that option.
     """
-    for key in filters:
-        if key not in _FILTERS:
-            raise UnknownFilter(f"{'sacct' if sacct else 'squeue'}: unrecognized option '--{key}'")
-    present = [job for job in jobs if not job["lost"]]
+    checked(filters, sacct=sacct)
+    present = [_stale(job) for job in jobs if not job["lost"]]
     if sacct:
         # With a lag, accounting learns of a job late: nothing is known until then.
         known = [job for job in present if not _lagging(job)]
         shown = [_sacct(job, config) for job in known]
     else:
         shown = [_squeue(job, config) for job in present if job["state"] in LIVE]
-    return [row for row in shown if _passes(row, filters)]
+    return [row for row in shown if passes(row, filters)]
 
 
 def _lagging(job: Doc) -> bool:
@@ -45,13 +43,29 @@ def _lagging(job: Doc) -> bool:
     return lagged and (job["end"] is None or time.time() < job["visible_after"])
 
 
-def _passes(row: Doc, filters: dict[str, str]) -> bool:
+def _stale(job: Doc) -> Doc:
+    """With a stale cache, a job that has ended is shown running for a while."""
+    lag_s = max((rule["lag_s"] for rule in job["_rules"] if rule["action"] == "stale_cache"), default=0.0)
+    if not lag_s or job["end"] is None or job["start"] is None or time.time() > job["end"] + lag_s:
+        return job
+    return {**job, "state": "RUNNING", "end": None, "exit": [0, 0]}
+
+
+def checked(filters: dict[str, str], *, sacct: bool) -> None:
+    """Raises UnknownFilter."""
+    for key in filters:
+        if key not in _FILTERS:
+            raise UnknownFilter(f"{'sacct' if sacct else 'squeue'}: unrecognized option '--{key}'")
+
+
+def passes(row: Doc, filters: dict[str, str]) -> bool:
+    """Whether a row fits the filters, each with one value or several with commas."""
     name = "jobname" if "jobname" in row else "name"
     columns = {"name": name, "jobname": name, "states": "state"}
     return all(row[columns.get(key, key)] in value.split(",") for key, value in filters.items())
 
 
-def _common(job: Doc, config: SfapiConfig) -> Doc:
+def _common(job: Doc, config: BatchConfig) -> Doc:
     """The columns that both commands have."""
     options = job["options"]
     return {
@@ -66,9 +80,9 @@ def _common(job: Doc, config: SfapiConfig) -> Doc:
     }
 
 
-def _squeue(job: Doc, config: SfapiConfig) -> Doc:
+def _squeue(job: Doc, config: BatchConfig) -> Doc:
     options, zone, ran_s = job["options"], config.timezone, _ran_s(job)
-    node = NODE if job["start"] else ""
+    node = config.node if job["start"] else ""
     return {
         **_common(job, config),
         "command": "(null)",
@@ -94,14 +108,14 @@ def _squeue(job: Doc, config: SfapiConfig) -> Doc:
     }
 
 
-def _sacct(job: Doc, config: SfapiConfig) -> Doc:
+def _sacct(job: Doc, config: BatchConfig) -> Doc:
     options, zone, ran_s = job["options"], config.timezone, _ran_s(job)
     exit_code = f"{job['exit'][0]}:{job['exit'][1]}"
     return {
         **_common(job, config),
         "alloccpus": options.get("cpus-per-task", "1"),
         "allocnodes": options.get("nodes", "1") if job["start"] else "0",
-        "cluster": "perlmutter",
+        "cluster": config.cluster,
         "comment": options.get("comment", ""),
         "constraints": options.get("constraint", ""),
         "derivedexitcode": exit_code if job["state"] not in LIVE else "0:0",
@@ -115,7 +129,7 @@ def _sacct(job: Doc, config: SfapiConfig) -> Doc:
         "maxrss": f"{job['maxrss_kib']}K" if job["maxrss_kib"] else "",
         "ncpus": options.get("cpus-per-task", "1"),
         "nnodes": options.get("nodes", "1"),
-        "nodelist": NODE if job["start"] else "None assigned",
+        "nodelist": config.node if job["start"] else "None assigned",
         "start": clock.slurm(job["start"], zone),
         # sacct, unlike squeue, says by whom a job was cancelled.
         "state": "CANCELLED by 1" if job["state"] == "CANCELLED" else job["state"],

@@ -1,0 +1,80 @@
+"""Runs one function as an endpoint's worker does, and writes down its result; a process of its own, which outlives the simulator.
+
+Here: the wire formats of code, arguments and results; JSON and source text without help, all others by the SDK's own serializer. Not
+here: queues and states; the simulator reads ``pids.json`` and ``result.json`` of the task's directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+_SOURCE, _JSON, _AS_JSON = "st\n", "11\n", ["globus_compute_sdk.serialize.JSONData"]
+
+
+def main(folder: Path) -> None:
+    """Run the task in ``folder``/task.json, detached from the caller."""
+    task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    if os.fork():
+        return  # the caller need not wait for the task, nor reap it
+    os.setsid()
+    write(folder / "pids.json", {"worker": os.getpid()})
+    try:
+        function, positional, named = (load(buffer) for buffer in unpack(task["code"] + task["payload"]))
+        answer = {"result": dump(function(*positional, **named), task["serializers"])}
+    except BaseException:  # noqa: BLE001 - whatever the function raises is its result
+        answer = {"exception": traceback.format_exc()}
+    write(folder / "result.json", answer)
+
+
+def unpack(packed: str) -> list[str]:
+    """The buffers of a payload: each stands behind its length and a line break."""
+    buffers = []
+    while packed:
+        length, _, rest = packed.partition("\n")
+        buffers.append(rest[: int(length)])
+        packed = rest[int(length) :]
+    return buffers
+
+
+def needs_no_package(code: str, payload: str, serializers: list[str]) -> bool:
+    """Whether code and arguments can be read, and the result written, without the SDK."""
+    return serializers[:1] == _AS_JSON and all(buffer.startswith((_SOURCE, _JSON)) for buffer in unpack(code + payload))
+
+
+def load(buffer: str) -> Any:
+    """What a buffer holds, by its three first characters."""
+    if buffer.startswith(_JSON):
+        return json.loads(buffer.removeprefix(_JSON))
+    if buffer.startswith(_SOURCE):
+        name, _, source = buffer.removeprefix(_SOURCE).partition(":")
+        space: dict[str, Any] = {}
+        exec(source, space)  # noqa: S102 - to run what it is sent is what an endpoint is for
+        return space[name]
+    from globus_compute_sdk.serialize import ComputeSerializer
+
+    return ComputeSerializer().deserialize(buffer)
+
+
+def dump(value: Any, serializers: list[str]) -> str:
+    """A result in the first form that was asked for."""
+    if serializers[:1] == _AS_JSON:
+        return _JSON + json.dumps(value)
+    from globus_compute_sdk.serialize import ComputeSerializer
+
+    return str(ComputeSerializer.serialize_from_list(value, serializers))
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    """Write a file that is either complete or absent."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(document), encoding="utf-8")
+    partial.rename(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
