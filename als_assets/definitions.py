@@ -32,7 +32,14 @@ def build_defs(facility: Path) -> dg.Definitions:
             retention.deletion_plan,
             streaming.live_reconstruction,
         ],
-        jobs=[jobs.scan_job, streaming.start_stream_job, retention.prune_job, retention.plan_job, records.scicat_reconcile],
+        jobs=[
+            jobs.scan_job,
+            streaming.start_stream_job,
+            records.scicat_reconcile,
+            *(retention.prune_job, retention.reconcile_job, retention.retire_job),
+            retention.plan_job,
+        ],
+        asset_checks=retention.CHECKS,
         sensors=[
             sensors.new_scans,
             sensors.held_reconstructions,
@@ -42,7 +49,7 @@ def build_defs(facility: Path) -> dg.Definitions:
             health.reaper,
             records.scicat_outbox,
         ],
-        schedules=[retention.prune_nightly, retention.plan_hourly, records.reconcile_weekly],
+        schedules=[*retention.SCHEDULES, records.reconcile_weekly],
         executor=dg.in_process_executor,  # also for what staff launch from an asset's page
         resources={"platform": PlatformResource(facility_file=str(facility))},
     )

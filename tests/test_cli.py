@@ -33,6 +33,7 @@ COMMANDS = [
     ["scan", "release"],
     ["scan", "hold"],
     ["scan", "unhold"],
+    ["scan", "set-parameter"],
     ["ledger", "check"],
     ["ledger", "rebuild"],
     ["scicat", "check"],
@@ -43,6 +44,7 @@ COMMANDS = [
     ["simulate", "scan"],
     ["recon"],
     ["board"],
+    ["view"],
 ]
 
 

@@ -75,7 +75,8 @@ def test_every_site_with_compute_has_its_transport_and_no_other(parts: Platform)
     assert (parts.compute.setup("als").kind, parts.compute.setup("nersc").kind) == ("local", "sfapi")
     with pytest.raises(JobError, match="The site 'scicat' cannot run jobs") as caught:
         parts.compute.setup("scicat")
-    assert caught.value.next_step == "Choose one of: als, nersc."
+    assert caught.value.next_step == "Choose one of: alcf, als, nersc, olcf."
+    assert parts.compute.setup("alcf").kind == "globus_compute"
 
 
 class TestTheGate:

@@ -109,8 +109,8 @@ class Extract:
     ``scientific`` maps names (paths inside the file, header keys) to plain values as they were found, without what became a field of
     ``catalogue``; ``units`` gives those names their unit where the file or the layout states one. ``summary`` holds numbers under
     names of ours. ``created_at`` (with its zone) is when the data were taken, None where nothing says so. ``thumbnail`` reads one
-    picture, shape (rows, columns), when it is wanted, and may raise OSError, KeyError or ValueError. ``issues`` are sentences about
-    what is odd; what forbids a record is raised as a ScanError instead.
+    picture, shape (rows, columns), when it is wanted; what its reader raises for a damaged file costs only the picture. ``issues``
+    are sentences about what is odd; what forbids a record is raised as a ScanError instead.
     """
 
     catalogue: CatalogueFields

@@ -25,7 +25,7 @@ POLICY = (
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm"}
 _METRES = {"angstrom": 1e-10, "nanometer": 1e-9, "micrometer": 1e-6, "millimeter": 1e-3, "centimeter": 1e-2, "meter": 1.0}
 _SHADER = "#uicontrol invlerp normalized\nvoid main() { emitGrayscale(normalized()); }\n"
-_SCREEN = 420  # pixels of a quarter of a usual window, which the volume fills at first
+_SCREEN = 330  # pixels of a quarter of a usual window, which the volume fills at first
 
 
 def client_folder() -> Path:

@@ -104,7 +104,7 @@ def _pictures(_record: ScanRecord, _setup: BeamlineSetup, preview_at: datetime |
 
 def _catalogued(*, raw: bool) -> Callable[[ScanRecord, BeamlineSetup, datetime | None], Matter]:
     def matter(record: ScanRecord, _setup: BeamlineSetup, _preview_at: datetime | None) -> Matter:
-        every = [o for o in record.operations if o.kind is OperationKind.CATALOGUE]
+        every = [o for o in record.operations if o.kind is OperationKind.CATALOGUE and not o.key.startswith("lifecycle:")]
         first = every[-1].key if every else ""
         mine: list[Operation] = [o for o in every if (o.key == first) is raw]
         times = [o.finished_at for o in mine if o.state is OperationState.SUCCEEDED and o.finished_at is not None]

@@ -19,7 +19,7 @@ from als_assets.catalogue.act import CatalogueAct, lifecycle_act, record_act
 from als_assets.catalogue.lifecycle import Standing
 from als_assets.catalogue.model import Record
 from als_assets.catalogue.stored import from_json, to_json
-from als_assets.errors import AlsError, HeldElsewhere, LeaseLost, ServiceUnreachable
+from als_assets.errors import AlsError, ConfigError, CredentialsRejected, HeldElsewhere, LeaseLost, ServiceUnreachable
 from als_assets.ledger import Ledger, OutboxKind, OutboxRow
 from als_assets.ledger.acting import Actor, carry_out
 from als_assets.ledger.workers import Life, boot_id, process_started
@@ -35,7 +35,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Delivery:
-    """A row after an attempt. ``error`` is why it was refused."""
+    """A row after an attempt. ``error`` is why it was refused, or what about our account keeps it waiting."""
 
     row: OutboxRow
     fate: Fate
@@ -64,7 +64,8 @@ class DeliveryService:
         """Put a record into the outbox and try once; WRITTEN or WAITING.
 
         Raises:
-            AlsError: SciCat refused this record (the row stays open, for ``drain`` to leave alone), or it must not leave the ALS.
+            AlsError: SciCat refused this record (the row stays open, for ``drain`` to leave alone), it must not leave the ALS, or our
+                account is not accepted (the row waits).
             LeaseLost: another run took over.
         """
         row = self._ledger.outbox.enqueue(record.pid, record.dataset_key, kind, to_json(record), variant)
@@ -97,7 +98,7 @@ class DeliveryService:
                 actor.tell(f"{row.pid}: {busy.sentence}")
                 continue
             done.append(delivery)
-            if delivery.fate is Fate.WAITING and self._is_down():
+            if delivery.fate is Fate.WAITING and (delivery.error is not None or self._is_down()):
                 self._ledger.outbox.delay_all(delivery.row.next_try_at or self._ledger.clock())
                 break
         return done
@@ -111,6 +112,8 @@ class DeliveryService:
             return Delivery(outbox.delay(row.id, error.sentence), Fate.WAITING)
         except (HeldElsewhere, LeaseLost):
             raise
+        except (CredentialsRejected, ConfigError) as error:  # about us, not about this record: it is written once that is mended
+            return Delivery(outbox.delay(row.id, f"{error.sentence} {error.next_step}"), Fate.WAITING, error)
         except AlsError as error:
             now = outbox.get(row.id)
             if now.attempts > row.attempts and now.next_try_at is not None:  # the run that we followed found SciCat down
@@ -127,9 +130,8 @@ class DeliveryService:
     def _known_down(self) -> bool:
         """A moment ago SciCat was not there: nothing is asked of it until the next attempt of what waits, and this waits with it."""
         outbox = self._ledger.outbox
-        tried = [row.next_try_at for row in outbox.open_rows() if row.attempts and row.next_try_at is not None]
-        until = min(tried, default=self._ledger.clock())
-        if until <= self._ledger.clock():
+        until = outbox.resting_until()
+        if until is None or until <= self._ledger.clock():
             return False
         outbox.delay_all(until)
         return True

@@ -95,9 +95,8 @@ def _ensured(accounts: Accounts, record: Record, attempt: str) -> CatalogueRecei
     ours = _attempt_of(theirs) == attempt
     patched = () if fresh else _patch(accounts, record, body, theirs)
     issues = list(record.issues)
-    if not ours:
-        _wait_for_the_writer(calls, record, client.settings.patience_s)
-    files = _ensure_files(calls, record, fresh, client.settings.wait_s, issues)
+    known = {} if fresh else _known_files(calls) if ours else _after_the_writer(calls, record, client.settings.patience_s)
+    files = _ensure_files(calls, record, known, client.settings.wait_s, issues)
     attachments = _ensure_attachments(calls, record, fresh, issues)
     url = client.settings.record_url(record.pid)
     return CatalogueReceipt(record.pid, url, ours, patched, files, attachments, tuple(issues))
@@ -178,11 +177,11 @@ def _send(dataset_key: str, pid: str, changes: Json, seen: object, client: Catal
     client.dataset(dataset_key, pid).patch(changes, unmodified_since=seen)
 
 
-def _ensure_files(calls: DatasetCalls, record: Record, fresh: bool, wait_s: float, issues: list[Issue]) -> int:
+def _ensure_files(calls: DatasetCalls, record: Record, known: dict[str, object], wait_s: float, issues: list[Issue]) -> int:
     """Add the files that are missing; a list whose fate is unknown is looked for before it is sent again."""
     added = 0
     for round_number in count(1):
-        known = {} if fresh and round_number == 1 else _known_files(calls)
+        known = known if round_number == 1 else _known_files(calls)
         try:
             for block in record.file_blocks:
                 missing = [entry for entry in block if entry.path not in known]
@@ -198,12 +197,15 @@ def _ensure_files(calls: DatasetCalls, record: Record, fresh: bool, wait_s: floa
     return added
 
 
-def _wait_for_the_writer(calls: DatasetCalls, record: Record, patience_s: float) -> None:
-    """Another ingest made the record and may be about to add its files; adding them twice would double the sizes."""
+def _after_the_writer(calls: DatasetCalls, record: Record, patience_s: float) -> dict[str, object]:
+    """The files of a record that another ingest made: it may be about to add them, and adding them twice would double the sizes."""
     deadline = time.monotonic() + patience_s * random.uniform(1.0, 1.3)  # waiters must not all give up at once
     paths = {entry.path for block in record.file_blocks for entry in block}
-    while paths - _known_files(calls).keys() and time.monotonic() < deadline:
+    known = _known_files(calls)
+    while paths - known.keys() and time.monotonic() < deadline:
         time.sleep(patience_s / _POLLS)
+        known = _known_files(calls)
+    return known
 
 
 def _known_files(calls: DatasetCalls) -> dict[str, object]:

@@ -111,7 +111,7 @@ class RecordSource:
             return self._previews(key, ("preview_xy", "preview_xz", "preview_yz"), issues)
         try:
             planes = orthogonal_slices(store)
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, LookupError, ValueError, TypeError) as error:
             issues.append(Issue("warning", "thumbnail", f"There are no slices of {store.name}: {error}"))
             return []
         made = (thumbnail_of_pixels(plane, name, issues) for name, plane in planes.items())

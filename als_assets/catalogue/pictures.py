@@ -40,7 +40,7 @@ def thumbnail_read_by(read: Callable[[], NDArray[Any]] | None, caption: str, iss
         return None
     try:
         pixels = read()
-    except (OSError, KeyError, ValueError, ScanError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, ScanError) as error:  # h5py raises any of them for odd files
         return _none(caption, f"the scan cannot be read ({error})", issues)
     return thumbnail_of_pixels(pixels, caption, issues)
 

@@ -20,7 +20,7 @@ _MOST_BYTES = 1 << 30
 def orthogonal_slices(store: Path) -> dict[str, NDArray[Any]]:
     """The middle planes "slice xy", "slice xz" and "slice yz", of the coarsest level whose longest side has ``ENOUGH_PIXELS``.
 
-    Raises OSError, KeyError or ValueError for what is no such store.
+    Raises OSError, LookupError, ValueError or TypeError for what is no such store.
     """
     import tensorstore  # slow to import, and seldom needed
 

@@ -11,7 +11,7 @@ import sys
 import typer
 from rich.console import Console
 
-from als_assets.cli import config, ledger, scan, scicat, serve, simulate, stream, view
+from als_assets.cli import config, hold, ledger, prune, scan, scicat, serve, simulate, soak, stream, view
 from als_assets.errors import AlsError, ConfigError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The data platform of ALS beamline 8.3.2.")
@@ -19,8 +19,13 @@ app.add_typer(config.app, name="config")
 app.add_typer(scan.app, name="scan")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(scicat.app, name="scicat")
+app.add_typer(prune.app, name="prune")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(stream.app, name="stream")
+app.command()(hold.hold)
+app.command()(hold.release)
+app.command()(hold.extend)
+app.command()(soak.soak)
 app.command()(serve.demo)
 app.command()(serve.board)
 app.command()(view.view)

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -29,6 +29,8 @@ from als_assets.words import duration_words
 # squeue forgets a job before sacct knows its end, and the site caches both: silence shorter than this means nothing.
 GRACE = timedelta(minutes=5)
 LOG_LINES = 40
+# The script is warned a minute before its limit; schedulers look every half minute.
+_WARNING_S = 90
 
 OutputCheck = Callable[[dict[str, int] | None], list[str]]
 
@@ -120,7 +122,8 @@ class JobAct:
         stderr = self.transport.tail(PurePosixPath(f"{base}.err"), LOG_LINES)
         stdout = self.transport.tail(PurePosixPath(f"{base}.out"), LOG_LINES)
         wrong = self.check(self.transport.listing(PurePosixPath(request["output"]))) if view.state.startswith("COMPLETED") else []
-        outcome = judge(view, result, wrong, cancelled_by_us="cancelled_by_us" in operation.handle)
+        ended = {"cancelled_by_us": "cancelled_by_us" in operation.handle, "out_of_time": _out_of_time(result, int(request["asked_s"]))}
+        outcome = judge(view, result, wrong, **ended)
         log_line = _last_line(stderr) if outcome.reason is Reason.EXIT_CODE else ""
         return JobReport(
             sentence=sentence_of(request["title"], self.site_title, _short(job_id), view, outcome.what, log_line),
@@ -162,6 +165,15 @@ def _parse(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return result if isinstance(result, dict) and isinstance(result.get("exit"), int) else None
+
+
+def _out_of_time(result: dict[str, Any] | None, asked_s: int) -> bool:
+    """Whether the script says that it ran until about the end of its time, or the warning before it."""
+    try:
+        began, ended = (datetime.fromisoformat(str((result or {})[name])) for name in ("began", "ended"))
+    except (KeyError, ValueError):
+        return False
+    return (ended - began).total_seconds() >= asked_s - _WARNING_S
 
 
 def _max_rss(result: dict[str, Any] | None) -> str:

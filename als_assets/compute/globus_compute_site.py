@@ -102,10 +102,12 @@ def _state(base: str, silent_s: float) -> dict[str, Any]:
         gone = gone or time.time() - Path(base + ".begun").stat().st_mtime > silent_s
     if not gone:
         return {"state": "RUNNING", "host": begun.get("host", ""), "began": begun.get("at")}
+    # The word first: a worker that lives after all sees its script killed, and must find that the end was told already.
+    end = _read(base + ".end") or _end(base, "NODE_FAIL", 0, 0, "the process that ran the script is gone")
     script = _read(base + ".script")
     if here and script is not None and _lives(script):
         _signal_group(int(script["pid"]), signal.SIGKILL)
-    return _read(base + ".end") or _end(base, "NODE_FAIL", 0, 0, "the process that ran the script is gone")
+    return end
 
 
 def _status(request: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from als_assets.facility.compute import IriCompute
 
 _MARK = "# IRI "
 _WORDS = {"new": "PENDING", "queued": "PENDING", "held": "PENDING", "active": "RUNNING", "completed": "COMPLETED"}
+NO_REASON = "FAILED_WITHOUT_REASON"  # no program ended badly, so the site ended the job, and does not say why
 _NAMES = ("jobname", "job_name", "name", "Job_Name")
 
 
@@ -76,9 +77,11 @@ def view_of(job: Mapping[str, Any]) -> SchedulerView | None:
         return None
     meta = status.get("meta_data")
     facts = {str(key).lower(): value for key, value in meta.items()} if isinstance(meta, Mapping) else {}
+    state = _state(str(status["state"]).lower(), str(facts.get("state") or ""), str(status.get("message") or ""))
+    code = str(facts.get("exitcode") or "") or _plain_code(status.get("exit_code"))
     return SchedulerView(
-        state=_state(str(status["state"]).lower(), str(facts.get("state") or ""), str(status.get("message") or "")),
-        exit_code=str(facts.get("exitcode") or "") or _plain_code(status.get("exit_code")),
+        state=NO_REASON if state == "FAILED" and code in ("", "0:0") and not facts.get("state") else state,
+        exit_code=code,
         derived=str(facts.get("derivedexitcode") or ""),
         nodes=str(facts.get("nodelist") or facts.get("exec_host") or ""),
         queue_wait_s=_between(facts.get("submit"), facts.get("start")),

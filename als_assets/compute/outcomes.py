@@ -76,6 +76,7 @@ EXIT_WORDS: Mapping[int, tuple[str, str]] = {
     127: ("did not find its program", "Tell an operator: the image at the site is not the right one."),
 }
 SITE_EXITS = frozenset({74, 75, 125, 126, 127})  # of these, too, the site is guilty and not the scan
+_ENDED_FROM_OUTSIDE = frozenset({137, 143})  # by KILL and TERM
 SECOND_COPY = 75  # what the script says when its claim file names another job
 
 
@@ -111,11 +112,19 @@ class Outcome:
         return self.reason in SITE_REASONS or self.code in SITE_EXITS
 
 
-def judge(view: SchedulerView, result: Mapping[str, Any] | None, wrong_output: list[str], *, cancelled_by_us: bool = False) -> Outcome:
+def judge(
+    view: SchedulerView,
+    result: Mapping[str, Any] | None,
+    wrong_output: list[str],
+    *,
+    cancelled_by_us: bool = False,
+    out_of_time: bool = False,
+) -> Outcome:
     """The outcome from the three witnesses.
 
     ``result`` is the script's own result.json (None: absent); ``wrong_output`` says what is missing of the product;
-    ``cancelled_by_us`` tells that this platform asked for the end.
+    ``cancelled_by_us`` tells that this platform asked for the end, ``out_of_time`` that the script ran about as long as it might:
+    some sites have one word for every failure.
     """
     word = (view.state.split() or ["UNKNOWN"])[0]
     reason = REASON_OF_STATE.get(word)
@@ -123,14 +132,21 @@ def judge(view: SchedulerView, result: Mapping[str, Any] | None, wrong_output: l
         reason = Reason.CANCELLED_BY_PLATFORM
     if reason is not None:
         return Outcome(reason, *WORDS[reason])
+    codes = [code_of(view.exit_code), code_of(view.derived), int(result["exit"]) if result else 0]
+    bad = next((c for c in codes if c), 0)
+    if bad in _ENDED_FROM_OUTSIDE and (cancelled_by_us or out_of_time):
+        reason = Reason.CANCELLED_BY_PLATFORM if cancelled_by_us else Reason.TIMEOUT
+        return Outcome(reason, *WORDS[reason])
     if word not in ("COMPLETED", "FAILED"):
         return Outcome(Reason.UNKNOWN, f"{WORDS[Reason.UNKNOWN][0]} ('{word}')", WORDS[Reason.UNKNOWN][1])
     if word == "FAILED" and view.exit_code.startswith("0:53") and result is None:
         return Outcome(Reason.LAUNCH, *WORDS[Reason.LAUNCH])
-    codes = [code_of(view.exit_code), code_of(view.derived), int(result["exit"]) if result else 0]
-    bad = next((c for c in codes if c), 0)
     if bad or word == "FAILED":
         return Outcome(Reason.EXIT_CODE, *_exit_words(bad, result), code=bad)
+    return _by_output(result, wrong_output)
+
+
+def _by_output(result: Mapping[str, Any] | None, wrong_output: list[str]) -> Outcome:
     what, next_step = WORDS[Reason.BAD_OUTPUT]
     if result is None:
         return Outcome(Reason.BAD_OUTPUT, "ended without writing its result file", next_step)
@@ -170,10 +186,12 @@ class Row:
     result: Mapping[str, Any] | None = None
     wrong_output: tuple[str, ...] = ()
     cancelled_by_us: bool = False
+    out_of_time: bool = False
 
     @property
     def outcome(self) -> Outcome:
-        return judge(self.view, self.result, list(self.wrong_output), cancelled_by_us=self.cancelled_by_us)
+        flags = {"cancelled_by_us": self.cancelled_by_us, "out_of_time": self.out_of_time}
+        return judge(self.view, self.result, list(self.wrong_output), **flags)
 
 
 def rows() -> list[Row]:
@@ -191,6 +209,9 @@ def rows() -> list[Row]:
         Row("COMPLETED 0:0, result 42", SchedulerView("COMPLETED", "0:0"), {"exit": 42, "step": "reconstruct"}),
         *exits,
         Row("FAILED 0:9", SchedulerView("FAILED", "0:9"), {"exit": 137, "step": "reconstruct"}),
+        Row(
+            "FAILED 143:0 when its time was over", SchedulerView("FAILED", "143:0"), {"exit": 143, "step": "reconstruct"}, out_of_time=True
+        ),
         Row("FAILED 0:53, no result", SchedulerView("FAILED", "0:53")),
         *ended,
         Row("CANCELLED, asked for by us", SchedulerView("CANCELLED by 1"), cancelled_by_us=True),

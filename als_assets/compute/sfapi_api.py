@@ -11,14 +11,13 @@ import importlib
 import importlib.util
 import json
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
-from authlib.integrations.base_client import OAuthError
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
-from sfapi_client import Client
 from tenacity import RetryError
 
 from als_assets.errors import CredentialsRejected, SecretUnavailable, ServiceUnreachable
@@ -29,6 +28,11 @@ from als_assets.facility.secrets import SecretRef
 _TASK_TIMEOUT_S = 120.0
 _FIRST_PAUSE_S = 0.1
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+
+with warnings.catch_warnings():  # Authlib tells at import that it would rather have httpx2, also to staff
+    warnings.simplefilter("ignore")
+    from authlib.integrations.base_client import OAuthError
+    from sfapi_client import Client
 
 # Newer versions of Authlib log in with httpx2 where it is installed, and that raises errors of a family of its own.
 _NO_TOKEN: tuple[type[Exception], ...] = (

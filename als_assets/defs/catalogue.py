@@ -14,7 +14,7 @@ from als_assets.defs.bl832.catalogue import delivery_metadata
 from als_assets.defs.bl832.common import BEAMLINE
 from als_assets.defs.evidence import Metadata, failure_metadata
 from als_assets.defs.resources import PlatformResource
-from als_assets.errors import AlsError, SecretUnavailable
+from als_assets.errors import AlsError
 from als_assets.ledger import OutboxKind
 from als_assets.platform import Platform
 
@@ -32,11 +32,7 @@ def scicat_outbox(context: dg.SensorEvaluationContext, platform: PlatformResourc
     parts = platform.platform
     since = datetime.fromisoformat(context.cursor) if context.cursor else None
     _, newest = follow_copies(parts.facility, parts.ledger, parts.gate, since)
-    try:
-        delivered = parts.deliveries.drain(outside_actor(parts.ledger, context.log.info))
-    except SecretUnavailable as error:
-        context.log.warning(f"{error.sentence} {error.next_step}")
-        delivered = []
+    delivered = parts.deliveries.drain(outside_actor(parts.ledger, context.log.info))
     events = [event for delivery in delivered if (event := _observation(parts, delivery)) is not None]
     return dg.SensorResult(
         skip_reason=_words(parts, delivered), asset_events=events, cursor=newest.isoformat() if newest else context.cursor
@@ -68,11 +64,9 @@ def _asset_of(parts: Platform, delivery: Delivery) -> str | None:
 
 def _words(parts: Platform, delivered: list[Delivery]) -> str:
     written = sum(1 for d in delivered if d.fate is Fate.WRITTEN)
-    still = parts.ledger.outbox.open_rows()
-    refused = [row for row in still if row.next_try_at is None]
-    words = f"{written} written, {len(still) - len(refused)} waiting for SciCat, {len(refused)} refused."
-    first = next((row for row in still if row.next_try_at is not None and row.last_error), None)
-    return f"{words} {first.last_error}" if first else words
+    waiting, refused, why = parts.ledger.outbox.summary()
+    words = f"{written} written, {waiting} waiting for SciCat, {refused} refused."
+    return f"{words} {why}" if why else words
 
 
 class ReconcileConfig(dg.Config):

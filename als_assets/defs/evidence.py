@@ -17,6 +17,8 @@ from als_assets.words import duration_words, rate_words, size_words
 
 Metadata = dict[str, Any]
 
+# Of a job's report, what does not fit into a table.
+_LONG = ("stderr_tail", "stdout_tail", "sentence", "next_step", "script", "page")
 _COLUMNS = dg.TableSchema(columns=[dg.TableColumn("what", "string"), dg.TableColumn("evidence", "string")])
 
 
@@ -68,6 +70,9 @@ def product_metadata(facility: Facility, replica: Replica, *, made: bool, site: 
         "scheduler state": report.get("state"),
         "exit code": report.get("exit_code"),
         "nodes": report.get("nodes"),
+        "queue": report.get("queue"),
+        "most memory": report.get("max_rss"),
+        "image": report.get("image"),
         "waited in queue": _seconds(report.get("queue_wait_s")),
         "ran": _seconds(report.get("used_s")),
         "time asked for": _seconds(report.get("asked_s")),
@@ -95,10 +100,13 @@ def failure_metadata(facility: Facility, dataset_key: str, error: AlsError) -> M
     }
     report = error.details.get("report")
     if isinstance(report, Mapping):
-        shown["job"] = evidence_table({k: v for k, v in report.items() if k not in ("stderr_tail", "stdout_tail", "sentence", "next_step")})
+        shown["job"] = evidence_table({k: v for k, v in report.items() if k not in _LONG})
+        shown["help page"] = str(report.get("page") or shown["help page"])
         for name in ("stderr_tail", "stdout_tail"):
             if report.get(name):
                 shown[f"last lines of {name.removesuffix('_tail')}"] = dg.MetadataValue.md(f"```\n{str(report[name])[-900:]}\n```")
+        if report.get("script"):
+            shown["script"] = dg.MetadataValue.md(f"```\n{str(report['script'])[:900]}\n```")
         return shown
     facts = {k.replace("_", " "): v for k, v in error.details.items() if k not in ("events", "link")}
     if facts:

@@ -200,6 +200,7 @@ class Facility(Strict):
             rows += [(f"sites.{n}.compute.scratch_raw", c.scratch_raw, locations)] if c.scratch_raw else []
             rows += [(f"sites.{n}.compute.container.image", c.container.image, dict(self.images))] if c.container.image else []
             rows += [(f"sites.{n}.compute.identity", c.identity, identities)] if not isinstance(c, LocalCompute) else []
+            rows += [(f"sites.{n}.compute.inbox", c.inbox, locations)] if isinstance(c, IriCompute) and c.inbox else []
         return rows
 
     def _kinds(self) -> None:

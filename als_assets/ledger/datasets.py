@@ -20,7 +20,6 @@ from als_assets.ledger.models import Dataset, Replica
 from als_assets.ledger.rebuild import note_change
 from als_assets.ledger.states import ReplicaState
 
-
 _PARAMETERS = "chosen_parameters"
 
 
@@ -91,9 +90,10 @@ class Datasets:
         with reading(self._engine) as session:
             return lookup.dataset(session, key)
 
-    def list(self, *, beamline: str | None = None, limit: int = 200, newest_first: bool = True) -> Sequence[Dataset]:
+    def list(self, *, beamline: str | None = None, limit: int = 200, newest_first: bool = True, retired: bool = False) -> Sequence[Dataset]:
+        """Scans that were not retired, or (``retired``) all; ``find`` knows every scan anyway."""
         with reading(self._engine) as session:
-            query = sa.select(Dataset)
+            query = sa.select(Dataset) if retired else sa.select(Dataset).where(Dataset.retired_at.is_(None))
             if beamline is not None:
                 query = query.where(Dataset.beamline == beamline)
             order = Dataset.admitted_at.desc() if newest_first else Dataset.admitted_at
@@ -112,6 +112,14 @@ class Datasets:
                 row.started_at = self._clock()
                 self._audit.add(session, f"dataset {key}", dataset_key=key, after="started", why=f"run {run_id} began")
 
+    def retire(self, key: str, *, why: str) -> None:
+        """Take a scan out of the lists; the record keeps it, and ``find`` finds it. Raises DatasetUnknown."""
+        with writing(self._engine) as session:
+            row = lookup.dataset(session, key)
+            if row.retired_at is None:
+                row.retired_at = self._clock()
+                self._audit.add(session, f"dataset {key}", dataset_key=key, after="retired", why=why)
+
     def set_release(self, key: str, *, may_leave: bool, reason: str, who: str | None = None) -> None:
         """Flag a scan as staying at the ALS, or release it. Raises DatasetUnknown."""
         before = self.get(key)
@@ -128,7 +136,6 @@ class Datasets:
                 why=reason,
                 who=who,
             )
-
 
     def set_parameter(self, key: str, name: str, value: object, *, who: str | None = None) -> None:
         """Keep a reconstruction parameter for a scan's full run, or with None forget it. Raises DatasetUnknown."""

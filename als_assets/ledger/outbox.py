@@ -89,6 +89,20 @@ class Outbox:
         """What SciCat does not hold yet, waiting or refused, oldest first."""
         return self._all(_OPEN if dataset_key is None else sa.and_(_OPEN, OutboxRow.dataset_key == dataset_key))
 
+    def resting_until(self) -> datetime | None:
+        """When the first of what SciCat did not take is tried again; None where nothing was tried in vain."""
+        with reading(self._engine) as session:
+            return session.scalar(sa.select(sa.func.min(OutboxRow.next_try_at)).where(_WAITING, OutboxRow.attempts > 0))
+
+    def summary(self) -> tuple[int, int, str | None]:
+        """How many wait, how many were refused, and why the oldest waits. Bodies are not read: in a long outage they are many."""
+        with reading(self._engine) as session:
+            count = sa.select(sa.func.count()).select_from(OutboxRow)
+            waiting = session.scalar(count.where(_WAITING)) or 0
+            refused = session.scalar(count.where(_OPEN, OutboxRow.next_try_at.is_(None))) or 0
+            why = sa.select(OutboxRow.last_error).where(_WAITING, OutboxRow.last_error.is_not(None)).order_by(OutboxRow.id).limit(1)
+            return waiting, refused, session.scalar(why)
+
     def refused(self) -> Sequence[OutboxRow]:
         """What SciCat refused and a person must look at."""
         return self._all(sa.and_(_OPEN, OutboxRow.next_try_at.is_(None)))

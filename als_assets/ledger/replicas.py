@@ -132,3 +132,8 @@ class Replicas:
     def in_state(self, *states: ReplicaState) -> Sequence[Replica]:
         with reading(self._engine) as session:
             return session.scalars(sa.select(Replica).where(Replica.state.in_(states)).order_by(Replica.id)).all()
+
+    def at_location(self, location: str) -> Sequence[Replica]:
+        """Every copy that was ever expected at a location, by path."""
+        with reading(self._engine) as session:
+            return session.scalars(sa.select(Replica).filter_by(location=location).order_by(Replica.path)).all()

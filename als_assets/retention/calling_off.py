@@ -46,6 +46,8 @@ def _cancel(ledger: Ledger, transfers: TransferService, actor: Actor, operation:
     """Close an open deletion. Its task is stopped first, also one whose acceptance nobody heard of."""
     taken = ledger.operations.take(operation.id, actor.run_id, actor.may_take_over)
     transfers.cancel(taken)
+    # What the rest of its batch was going to send names this copy too: without the preparation here, theirs is not used any more.
+    taken = ledger.operations.annotate(taken, prepared=None)
     ledger.operations.finish(taken, OperationState.CANCELLED, why=f"called off: {reason}", outcome={"sentence": f"Called off. {reason}"})
 
 

@@ -6,6 +6,6 @@ what HTTP adds is tested there.
 """
 
 from als_assets.soak.lab import Lab
-from als_assets.soak.month import Month, Summary, run_month
+from als_assets.soak.month import Month, Summary, run_month, run_months
 
-__all__ = ["Lab", "Month", "Summary", "run_month"]
+__all__ = ["Lab", "Month", "Summary", "run_month", "run_months"]

@@ -75,6 +75,7 @@ class Lab:
 
     def act(self, work: Callable[[Actor], object]) -> bool:
         """One process does some work. It may die (then False), and it may find that it cannot (then False)."""
+        self.now += timedelta(seconds=1)
         actor = Actor(f"run{next(self._runs)}", lambda _run: True, self._wait)
         try:
             work(actor)

@@ -26,6 +26,7 @@ from als_assets.errors import (
 )
 from als_assets.ledger import Ledger, Manifest, Operation, OperationKind, OperationState, acting
 from als_assets.ledger.acting import Ended, Running
+from als_assets.transfer import globus_states
 from als_assets.transfer.breaker import caused_by_collection, trouble_of
 from als_assets.transfer.mover import History, Mover, TaskState, TaskView, TransferRequest
 from als_assets.transfer.progress import Progress
@@ -50,6 +51,7 @@ class MoverAct:
     failure: ClassVar[type[TransferFailed | DeleteFailed]]
     _waiting_since: datetime | None = field(default=None, init=False)
     _trouble: str | None = field(default=None, init=False)
+    _doubt: dict[str, Any] = field(default_factory=dict, init=False)
 
     @property
     def poll_s(self) -> float:
@@ -69,6 +71,8 @@ class MoverAct:
             if view.state is TaskState.WAITING:
                 return self._wait(view)
             self._waiting_since = None
+            if view.state is TaskState.HOPELESS and self._may_still_settle(operation, view):
+                return self._going_on(view)
             if view.state in (TaskState.QUEUED, TaskState.ACTIVE):
                 return self._going_on(view)
             return self._prove(operation, view) if view.state is TaskState.SUCCEEDED else self._not_done(operation, view)
@@ -113,6 +117,16 @@ class MoverAct:
         elif self._known_trouble(operation) and view.state in (TaskState.ACTIVE, TaskState.QUEUED):
             self.ledger.operations.annotate(operation, trouble=None)
             self._trouble = ""
+
+    def _may_still_settle(self, operation: Operation, view: TaskView) -> bool:
+        """Whether the error is young, or something moved since it was first seen. That moment is on record, for the next process."""
+        now, facts = self.ledger.clock(), view.facts
+        seen = [facts.get("nice_status"), facts.get("bytes_transferred"), facts.get("files_transferred"), facts.get("files_skipped")]
+        self._doubt = self._doubt or operation.handle.get("doubt") or {}
+        if self._doubt.get("seen") != seen:
+            self._doubt = {"seen": seen, "since": now.isoformat()}
+            self.ledger.operations.annotate(operation, doubt=self._doubt)
+        return now - datetime.fromisoformat(self._doubt["since"]) <= globus_states.SETTLE
 
     def _keep_trouble(self, operation: Operation, code: str, words: str) -> None:
         if self._known_trouble(operation) != code:

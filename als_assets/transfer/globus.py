@@ -14,11 +14,12 @@ from typing import Any
 import globus_sdk
 from globus_sdk import DeleteData, TransferData
 
-from als_assets.errors import TransferFailed
+from als_assets.errors import ServiceUnreachable, TransferFailed, TransferStateUnknown
 from als_assets.facility.models import Globus
 from als_assets.facility.places import Place
 from als_assets.facility.policy import ExportGate
 from als_assets.transfer.globus_client import GlobusClient
+from als_assets.transfer.globus_outcomes import Says, outcome
 from als_assets.transfer.globus_states import view_of
 from als_assets.transfer.mover import DeleteRequest, History, TaskState, TaskView, TransferRequest
 
@@ -93,17 +94,27 @@ class GlobusMover:
         with self._client.translated(f"looking at task {task_id}") as transfer:
             task = _found(lambda: transfer.get_task(task_id))
             if task is None:
-                return TaskView(TaskState.FAILED, f"Globus does not know the task {task_id} any more.", {"task_id": task_id}, link)
+                return self._forgotten(transfer, task_id, link)
             view = view_of(task, link=link)
             if view.state in (TaskState.QUEUED, TaskState.ACTIVE, TaskState.WAITING, TaskState.SUCCEEDED):
                 return view
-            events = [_event(e) for e in transfer.task_event_list(task_id, limit=5)["DATA"]]
+            events = [_event(e) for e in transfer.task_event_list(task_id, limit=5).get("DATA") or []]
         return replace(view, facts={**view.facts, "events": events})
+
+    def _forgotten(self, transfer: globus_sdk.TransferClient, task_id: str, link: str) -> TaskView:
+        """Believed only when the list says the same: a task that is given up while it runs would be made a second time."""
+        if _rows(transfer.task_list(limit=1, filter=f"task_id:{task_id}")):
+            raise ServiceUnreachable(
+                f"Globus says both that task {task_id} is there and that it is not.", next_step="It is looked at again."
+            )
+        row = outcome(Says.REQUEST, "404 TaskNotFound")
+        words = f"Globus {row.words} {task_id} any more."
+        return TaskView(TaskState.FAILED, words, {"task_id": task_id}, link, row.next_step)
 
     def find(self, prepared: Mapping[str, Any]) -> dict[str, Any] | None:
         # The API has no question for a submission id; our labels end with it.
         with self._client.translated("looking for a task whose answer was lost") as transfer:
-            for task in transfer.task_list(limit=_PAGE, filter="status:ACTIVE,INACTIVE")["DATA"]:
+            for task in _rows(transfer.task_list(limit=_PAGE, filter="status:ACTIVE,INACTIVE")):
                 if str(task["label"] or "").endswith(_mark(prepared["submission_id"])):
                     return {"task_id": task["task_id"], "code": "Found"}
         return None
@@ -111,8 +122,8 @@ class GlobusMover:
     def history(self, handle: Mapping[str, Any]) -> History:
         task_id = handle["task_id"]
         with self._client.translated(f"asking what task {task_id} did") as transfer:
-            left_out = [f"{e['source_path']} ({e['error_code']})" for e in transfer.task_skipped_errors(task_id)["DATA"]]
-            events = transfer.task_event_list(task_id, limit=_PAGE)["DATA"]
+            left_out = [f"{e['source_path']} ({e['error_code']})" for e in _rows(transfer.task_skipped_errors(task_id))]
+            events = _rows(transfer.task_event_list(task_id, limit=_PAGE))
             began = [e["time"] for e in events if e["code"] == "STARTED"]
             asked = transfer.get_task(task_id)["request_time"]
         queued_s = (datetime.fromisoformat(began[-1]) - datetime.fromisoformat(asked)).total_seconds() if began else None
@@ -167,6 +178,14 @@ def _found(ask: Callable[[], globus_sdk.GlobusHTTPResponse]) -> dict[str, Any] |
         if error.http_status == 404:
             return None
         raise
+
+
+def _rows(answer: globus_sdk.GlobusHTTPResponse) -> list[dict[str, Any]]:
+    """The rows of a list. Raises TransferStateUnknown for an answer that is none."""
+    rows: list[dict[str, Any]] | None = answer.get("DATA")
+    if rows is None:
+        raise TransferStateUnknown("Globus answered a list without rows.", next_step="Re-execute from failure: it is asked again.")
+    return rows
 
 
 def _item_options(request: TransferRequest) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from als_assets.transfer.globus_outcomes import OTHER, STATE_OF, Answer, Outcome, Says, outcome
@@ -16,7 +16,8 @@ from als_assets.transfer.mover import TaskState, TaskView
 
 # Globus re-sends a damaged file by itself; after that many faults the path is not to be trusted.
 DAMAGE_FAULTS = 3
-# A file may still be closing at its writer: such codes count only after they had time to pass.
+# A file may still be closing at its writer, and Globus shows an error for minutes after it has passed: a HOPELESS task is given up
+# only when it was seen so for this long without any progress.
 SETTLE = timedelta(minutes=2)
 
 
@@ -36,7 +37,7 @@ class _Look:
         return next((str(self.task[name]) for name in names if self.task.get(name)), default)
 
 
-def view_of(task: Mapping[str, Any], *, link: str, now: datetime | None = None) -> TaskView:
+def view_of(task: Mapping[str, Any], *, link: str) -> TaskView:
     """The state of a task document, in our words."""
     look = _Look(task, link, _facts(task))
     row = outcome(Says.STATUS, str(task.get("status")))
@@ -48,7 +49,7 @@ def view_of(task: Mapping[str, Any], *, link: str, now: datetime | None = None) 
         reason = look.text("nice_status_short_description", "nice_status", default="no reason given")
         return look.view(row, f"{row.words}: {reason}.", code=look.text("nice_status", default="INACTIVE"))
     if row.answer is Answer.FOLLOW:
-        return _active(look, now or datetime.now(UTC))
+        return _active(look)
     return look.view(row, f"Globus reports the state '{task.get('status')}', which {row.words}.")
 
 
@@ -70,7 +71,7 @@ def _failed(look: _Look) -> TaskView:
     return look.view(row, f"Globus ended the task as failed{meaning} ({code}: {words}).", code=code)
 
 
-def _active(look: _Look, now: datetime) -> TaskView:
+def _active(look: _Look) -> TaskView:
     if look.task.get("is_paused"):
         row = outcome(Says.PAUSED, "true")
         return look.view(row, f"Waiting: {row.words}.", code=look.text("nice_status", default="PAUSED"))
@@ -79,7 +80,7 @@ def _active(look: _Look, now: datetime) -> TaskView:
     faults = int(look.task.get("faults") or 0)
     if row.answer is Answer.RESENT and faults >= DAMAGE_FAULTS:
         return look.view(row, f"The copy arrived damaged {faults} times ({row.words}).")
-    if row.answer is Answer.GIVE_UP and now - _time(look.task.get("request_time"), now) > SETTLE:
+    if row.answer is Answer.GIVE_UP:
         return look.view(row, f"Globus keeps trying, but {row.words} ({nice}).")
     if nice == "Queued":
         return look.view(row, f"Waiting: {row.words}.", state=TaskState.QUEUED)
@@ -111,11 +112,3 @@ def _facts(task: Mapping[str, Any]) -> dict[str, Any]:
     )
     facts = {name: task.get(name) for name in names}
     return {**facts, "fatal_error": task["fatal_error"]} if task.get("fatal_error") else facts
-
-
-def _time(text: Any, default: datetime) -> datetime:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return default
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

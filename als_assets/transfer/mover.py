@@ -20,7 +20,7 @@ class TaskState(StrEnum):
     ACTIVE = "active"
     WAITING = "waiting"  # paused, or a collection is away: the task is kept and goes on by itself
     DAMAGED = "damaged"  # checksums keep disagreeing
-    HOPELESS = "hopeless"  # the mover would go on trying for a day: the source is missing, or access is denied
+    HOPELESS = "hopeless"  # the source is missing, or access is denied; the mover would go on trying for a day
     NEEDS_PERSON = "needs person"
     SUCCEEDED = "succeeded"
     FAILED = "failed"

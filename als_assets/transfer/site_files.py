@@ -6,6 +6,7 @@ Here: what a transport of ``compute`` needs where the site's own API has no file
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 import uuid
@@ -20,6 +21,7 @@ from als_assets.transfer.mover import Mover, TaskState, TransferRequest
 
 _FOLDER = ".als-assets-logs"
 _TIMEOUT_S = 600.0
+_LEFT_S = 86_400.0
 
 
 class SiteFiles:
@@ -47,6 +49,7 @@ class SiteFiles:
             return ""
         target = Place(self._inbox, self._facility.location(self._inbox), f"{_FOLDER}/{uuid.uuid4().hex}/{path.name}")
         folder = Path(target.site_path).parent
+        _clear(folder.parent)
         try:
             self._fetch(source, target)
             return "\n".join(Path(target.site_path).read_text(errors="replace").splitlines()[-lines:])
@@ -78,6 +81,14 @@ class SiteFiles:
             )
         root, name, location = max(roots, key=lambda row: len(row[0].parts))
         return Place(name, location, str(path.relative_to(root)))
+
+
+def _clear(inbox: Path) -> None:
+    """Remove what processes left that were killed while they fetched."""
+    for folder in inbox.glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another process has just removed its own
+            if time.time() - folder.stat().st_mtime > _LEFT_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _not_fetched(path: PurePosixPath, words: str) -> ServiceUnreachable:

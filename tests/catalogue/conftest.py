@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +31,36 @@ def personality(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def scicat(tmp_path: Path, personality: str) -> Iterator[Simulator]:
-    """A SciCat whose ingest account may create for anybody but is no admin; it owns the group of the test's proposal."""
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Simulator]]:
+    """One SciCat of each personality for a module: starting one takes longer than most tests."""
+    with ExitStack() as stack:
+
+        @cache
+        def server(personality: str) -> Simulator:
+            return stack.enter_context(Simulator(_config(tmp_path_factory.mktemp("simulator"), personality)))
+
+        yield server
+
+
+def _config(state_dir: Path, personality: Any) -> SimulatorConfig:
     users = {
         "ingestor": ScicatUser(password=PASSWORD, groups=["ingestor", "ALS-00847"]),
         "stranger": ScicatUser(password=PASSWORD, groups=["creators-elsewhere"]),
         "guest": ScicatUser(password=PASSWORD, groups=["ALS-00847"]),
     }
     groups = ["ingestor", "creators-elsewhere"]
-    config = ScicatConfig(users=users, create_groups=groups, personality=personality)
-    with Simulator(SimulatorConfig(state_dir=tmp_path / "simulator", scicat=config)) as simulator:
-        yield simulator
+    return SimulatorConfig(state_dir=state_dir, scicat=ScicatConfig(users=users, create_groups=groups, personality=personality))
+
+
+@pytest.fixture
+def scicat(servers: Callable[[str], Simulator], personality: str) -> Simulator:
+    """An empty SciCat whose ingest account may create for anybody but is no admin; it owns the group of the test's proposal."""
+    simulator = servers(personality)
+    with closing(sqlite3.connect(simulator.config.state_dir / "simulator.sqlite", timeout=30)) as database, database:
+        for table in ("doc", "log"):  # records, tokens, faults and the list of requests
+            database.execute(f"DELETE FROM {table}")
+    return simulator
 
 
 @pytest.fixture

@@ -198,12 +198,18 @@ def test_a_refusal_found_by_the_drain_is_told_with_its_error(world: World) -> No
     assert "no (400)" in delivery.sentence
 
 
-def test_a_wrong_password_is_a_refusal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_password_is_red_and_needs_nothing_once_it_is_mended(world: World) -> None:
     world.scan("password")
     world.simulator.control.add_fault(where="http", path="/api/v3/auth/login", status=401, body={"message": "Unauthorized"}, times=None)
     world.simulator.control.expire_tokens("scicat")
     with pytest.raises(CredentialsRejected):
         deliver(world, "password")
+    world.turn(minutes=5)
+    (tried,) = drain(world)
+    assert (tried.fate, type(tried.error)) == (Fate.WAITING, CredentialsRejected)
+    world.up()
+    world.turn(minutes=5)
+    assert [d.fate for d in drain(world)] == [Fate.WRITTEN]
 
 
 def test_the_gate_is_asked_again_when_the_outbox_is_emptied(world: World) -> None:

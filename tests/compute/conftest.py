@@ -11,13 +11,14 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "transfer")]
 
 # ruff: noqa: E402 - the path above comes first
+from bakery import quick, staged, tiny_scan
 from bench_fixtures import bench, facility, zygote
 from facility_in_a_box import Bench
 from small_jobs import Shop, shop_at
 
 from als_assets.compute import sfapi_api, submission
 
-__all__ = ["at_home", "bench", "facility", "nersc", "shop", "zygote"]
+__all__ = ["at_home", "bench", "facility", "nersc", "quick", "shop", "staged", "tiny_scan", "zygote"]
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+from facility_in_a_box import Bench
 from joserfc.jwk import RSAKey
-from small_jobs import Shop
+from small_jobs import Shop, shop_at
 
+from als_assets.compute import submission
 from als_assets.compute.iri import IriTransport
 from als_assets.facility.compute import IriCompute
 from als_assets.facility.identities import SfapiIdentity, TokenIdentity
@@ -25,8 +29,11 @@ TOKEN = "a-token-of-the-test"
 OLCF = "/iri/olcf/api/v1"
 
 
-def impatient(shop: Shop) -> Shop:
-    """A retry after a lost answer looks for the job without long pauses."""
+@pytest.fixture
+def olcf(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """OLCF. After a lost answer the job is looked for without long pauses, but for long: its list shows no names, so it must begin."""
+    monkeypatch.setattr(submission, "SUBMIT_GRACE", timedelta(seconds=30))
+    shop = shop_at(bench, "olcf")
     shop.transport.poll_s = 0.03
     return shop
 

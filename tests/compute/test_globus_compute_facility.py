@@ -11,13 +11,13 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "facility"))
 
-from facility_kit import text  # noqa: E402 - the path above comes first
+from facility_kit import text
 
-from als_assets.errors import ConfigError  # noqa: E402
-from als_assets.facility import load_facility  # noqa: E402
-from als_assets.facility.compute import GlobusCompute  # noqa: E402
-from als_assets.facility.identities import GlobusIdentity  # noqa: E402
-from als_assets.facility.settings import Settings  # noqa: E402
+from als_assets.errors import ConfigError
+from als_assets.facility import load_facility
+from als_assets.facility.compute import GlobusCompute
+from als_assets.facility.identities import GlobusIdentity
+from als_assets.facility.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 ENTRY: dict[str, Any] = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from als_assets.compute.iri_jobs import name_of, request_of, script_of, view_of
+from als_assets.compute.iri_jobs import NO_REASON, name_of, request_of, script_of, view_of
 from als_assets.compute.outcomes import LIVE, REASON_OF_STATE, judge
 from als_assets.compute.spec import JobSpec, Resources, Step
 from als_assets.facility.compute import IriCompute
@@ -102,7 +102,7 @@ def test_every_state_that_is_no_failure(state: str, word: str) -> None:
     assert state_of(state) == word
 
 
-@pytest.mark.parametrize(("state", "word"), [("failed", "FAILED"), ("canceled", "CANCELLED"), ("vanished", "VANISHED")])
+@pytest.mark.parametrize(("state", "word"), [("failed", NO_REASON), ("canceled", "CANCELLED"), ("vanished", "VANISHED")])
 def test_every_state_without_more(state: str, word: str) -> None:
     assert state_of(state) == word
 
@@ -112,6 +112,14 @@ def test_the_schedulers_own_word_wins_over_failed(word: str) -> None:
     assert state_of("failed", {"state": word}) == word
     assert state_of("failed", {"STATE": f"{word} by 1"}) == f"{word} by 1"
     assert state_of("failed", message=f"Job ended: {word}.") == word
+
+
+@pytest.mark.parametrize(("code", "word"), [(None, NO_REASON), (0, NO_REASON), (1, "FAILED"), (143, "FAILED")])
+def test_a_failure_without_a_code_is_the_sites_and_not_the_programs(code: int | None, word: str) -> None:
+    view = view_of({"id": "1", "status": {"state": "failed", "exit_code": code}})
+
+    assert view is not None and view.state == word
+    assert judge(view, None, []).site_fault is (word == NO_REASON)
 
 
 def test_words_that_contradict_each_other_are_never_a_success() -> None:

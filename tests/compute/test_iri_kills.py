@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 from doomed import Zygote
-from facility_in_a_box import Bench
-from iri_shop import impatient
-from small_jobs import GOOD, Shop, shop_at
+from iri_shop import olcf
+from small_jobs import GOOD, Shop
 
 from als_assets.compute import submission
 from als_assets.ledger import OperationState
+
+__all__ = ["olcf"]
 
 OPERATIONS, SUBMISSION = "ledger.operations:Operations", "compute.submission:Submission"
 IRI, FILES = "compute.iri:IriTransport", "transfer.site_files:SiteFiles"
@@ -28,11 +29,6 @@ POINTS = [
     f"before {OPERATIONS}.finish",
 ]
 SLOW = "sleep 0.3; " + GOOD
-
-
-@pytest.fixture
-def olcf(bench: Bench) -> Shop:
-    return impatient(shop_at(bench, "olcf"))
 
 
 @pytest.mark.parametrize("point", POINTS)

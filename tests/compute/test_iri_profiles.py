@@ -8,11 +8,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+import yaml
 from iri_shop import TOKEN, Profile, full_facilities
 from small_jobs import GOOD, spec_of
 
 from als_assets.compute.iri import IriTransport
-from als_assets.errors import CredentialsRejected, JobRefused, SecretUnavailable, ServiceUnreachable
+from als_assets.errors import ConfigError, CredentialsRejected, JobRefused, SecretUnavailable, ServiceUnreachable
+from als_assets.facility import load_facility
+from als_assets.simulator.box import Ports, make_box
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,32 @@ def ended(sites: Profile, transport: IriTransport, job_id: str) -> Any:
         return view if view is not None and not view.live else None
 
     return sites.simulator.control.wait_for(look, what="the end of the job")
+
+
+# --- the facility file ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"inbox": None}, "name an 'inbox'"),
+        ({"files": "iri"}, "name an 'inbox'"),
+        ({"inbox": "nowhere"}, "inbox: 'nowhere' is not defined"),
+        ({"identity": "mover"}, "identity 'mover' is of kind globus, not token"),
+        ({"token_url": "http://127.0.0.1:1/token"}, "identity 'olcf_jobs' is of kind token, not sfapi"),
+        ({"version": "v3"}, "version"),
+    ],
+    ids=str,
+)
+def test_a_profile_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    box = make_box(tmp_path, Ports(1, 2, 3))
+    document = yaml.safe_load(box.facility_file.read_text())
+    compute = {**document["sites"]["olcf"]["compute"], **change}
+    document["sites"]["olcf"]["compute"] = {key: value for key, value in compute.items() if value is not None}
+    box.facility_file.write_text(yaml.safe_dump(document))
+
+    with pytest.raises(ConfigError, match=words):
+        load_facility(box.facility_file)
 
 
 # --- a job's life ------------------------------------------------------------------------------------------------------------

@@ -7,90 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from facility_in_a_box import FOLDER, NERSC_RAW, PSCRATCH, RAW, SCRATCH, Bench
+from bakery import HOME, NERSC, ROWS
+from facility_in_a_box import FOLDER, NERSC_RAW
 
-from als_assets.beamlines.bl832.writer import ScanHeader
-from als_assets.compute.service import TIFF, ZARR, ComputeService, variant_of
+from als_assets.compute.service import TIFF, ZARR, variant_of
 from als_assets.errors import ExportRefused, JobError, JobFailed
-from als_assets.facility.compute import Container
-from als_assets.ledger import Dataset, OperationState, ReplicaState
+from als_assets.ledger import OperationState, ReplicaState
 from als_assets.simulator.detector import synthetic_scan
-
-ROWS = 4
-HOME, NERSC = ("als", RAW, SCRATCH), ("nersc", NERSC_RAW, PSCRATCH)
-
-
-@pytest.fixture(scope="session")
-def tiny_scan(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("scan") / "tiny.h5"
-    synthetic_scan(path, rows=ROWS, columns=64, angles=61, seed=3, header=ScanHeader(sample_name="tiny"))
-    return path.read_bytes()
-
-
-@dataclass
-class Bakery:
-    """One scan at one site, with its raw file where the jobs of that site expect it."""
-
-    bench: Bench
-    scan: Dataset
-    site: str
-    scratch: str
-
-    def reconstruct(self, overrides: dict[str, Any] | None = None, standard: dict[str, Any] | None = None) -> Any:
-        compute = self.bench.platform.compute
-        return compute.reconstruct(self.bench.actor(), self.scan, self.site, overrides or {}, standard or {})
-
-    def folder(self, path: str) -> Path:
-        return Path(self.bench.platform.transfers.place(self.scratch, path).site_path)
-
-    def jobs(self) -> int:
-        return sum(operation.kind == "job" for operation in self.bench.ledger.operations.of(self.scan.key))
-
-
-@pytest.fixture
-def staged(bench: Bench, tiny_scan: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Put a scan to a site. Both kinds of site compile into one cache."""
-
-    def make(site: tuple[str, str, str], content: bytes = tiny_scan, **options: Any) -> Bakery:
-        name, raw, scratch = site
-        scan = bench.admit(content=content, facts={"rows": ROWS}, **options)
-        bench.copy(scan, RAW)
-        if raw != RAW:
-            bench.copy(scan, raw)
-        return Bakery(bench, scan, name, scratch)
-
-    yield make
-
-
-STAND_IN = """#!/bin/bash
-# -m als_assets.recon reconstruct SCAN.h5 --output DIR --name NAME --params FILE
-set -eu
-for word in "$@"; do
-  case "${before-}" in --output) output=$word ;; --name) name=$word ;; --params) params=$word ;; esac
-  before=$word
-done
-mkdir -p "$output/rec$name"
-for n in 0 1 2 3; do echo slice >"$output/rec$name/${name}_0000$n.tiff"; done
-cp "$params" "$output/rec$name/parameters.json"
-"""
-
-
-@pytest.fixture
-def quick(staged: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """As ``staged``, with the stand-in for Python at every site."""
-    program = tmp_path / "python-at-site"
-    program.write_text(STAND_IN)
-    program.chmod(0o755)
-    setup = ComputeService.setup
-    changes = {"container": Container(python=str(program))}
-    monkeypatch.setattr(ComputeService, "setup", lambda self, site: setup(self, site).model_copy(update=changes))
-    return staged
 
 
 @pytest.mark.parametrize("site", [HOME, NERSC], ids=["at home", "at NERSC"])
@@ -241,97 +169,3 @@ def test_files_of_a_job_can_be_deleted_by_the_group(quick: Any) -> None:
     folder = bakery.folder(receipt.replica.path)
     assert {oct(p.stat().st_mode & 0o777) for p in folder.iterdir()} == {"0o660"}
     assert os.access(folder, os.W_OK) and folder.stat().st_mode & 0o070 == 0o070
-
-
-# --- the copy of the raw file that a job makes next to its work -----------------------------------------------------------------
-
-STAGED = "nersc832_alsdev_pscratch_raw"
-
-
-def staged_raw(bakery: Bakery) -> tuple[Any, Path]:
-    copy = bakery.bench.replica(bakery.scan, STAGED, "staged_raw")
-    return copy, Path(bakery.bench.platform.transfers.place(STAGED, copy.path).site_path)
-
-
-def test_a_staged_raw_file_is_on_record_with_its_proof_and_used_again(quick: Any) -> None:
-    bakery = quick(NERSC)
-    bakery.reconstruct()
-    copy, file = staged_raw(bakery)
-    assert (copy.state, copy.size_bytes) == (ReplicaState.VERIFIED, bakery.scan.size_bytes == file.stat().st_size and copy.size_bytes)
-    written = file.stat().st_mtime_ns
-
-    bakery.reconstruct({"center": 3.0})
-
-    assert file.stat().st_mtime_ns == written, "it was not copied again"
-    assert staged_raw(bakery)[0].state is ReplicaState.VERIFIED
-
-
-def test_a_staged_raw_file_that_was_pruned_is_staged_again(quick: Any) -> None:
-    bakery = quick(NERSC)
-    bakery.reconstruct()
-    copy, file = staged_raw(bakery)
-    copy = bakery.bench.ledger.replicas.move(copy.id, ReplicaState.DELETING, why="the policy")
-    bakery.bench.platform.transfers.delete_replica(bakery.bench.actor(), copy, {"because": "the policy"})
-    assert not file.exists() and staged_raw(bakery)[0].state is ReplicaState.DELETED
-
-    bakery.reconstruct({"center": 3.0})
-
-    assert staged_raw(bakery)[0].state is ReplicaState.VERIFIED
-    assert file.stat().st_size == bakery.scan.size_bytes
-
-
-def test_a_job_waits_until_a_deletion_of_the_staged_file_is_over(quick: Any) -> None:
-    bakery = quick(NERSC)
-    bakery.reconstruct()
-    copy, file = staged_raw(bakery)
-    replicas = bakery.bench.ledger.replicas
-    replicas.move(copy.id, ReplicaState.DELETING, why="the policy")
-
-    def wait(_seconds: float) -> None:
-        if replicas.get(copy.id).state is ReplicaState.DELETING:
-            file.unlink()
-            replicas.move(copy.id, ReplicaState.DELETED, why="it is gone")
-
-    actor = bakery.bench.actor(wait=wait)
-    bakery.bench.platform.compute.reconstruct(actor, bakery.scan, "nersc", {"center": 3.0}, {})
-
-    assert staged_raw(bakery)[0].state is ReplicaState.VERIFIED and file.exists()
-
-
-def test_a_deletion_that_does_not_end_is_told(quick: Any) -> None:
-    bakery = quick(NERSC)
-    bakery.reconstruct()
-    bakery.bench.ledger.replicas.move(staged_raw(bakery)[0].id, ReplicaState.DELETING, why="the policy")
-
-    with pytest.raises(JobError, match="is being deleted, and the deletion does not end"):
-        actor = bakery.bench.actor(wait=lambda _seconds: None)
-        bakery.bench.platform.compute.reconstruct(actor, bakery.scan, "nersc", {"center": 3.0}, {})
-
-
-def test_a_failed_job_leaves_the_truth_about_its_staged_file(quick: Any) -> None:
-    bakery = quick(NERSC)
-    name = f"*{bakery.scan.key}*"
-    bakery.bench.control.add_fault(where="job", name=name, action="node_fail")
-    with pytest.raises(JobError):
-        bakery.reconstruct()
-    copy, file = staged_raw(bakery)
-    whole = file.exists() and file.stat().st_size == bakery.scan.size_bytes
-    assert copy.state is (ReplicaState.VERIFIED if whole else ReplicaState.EXPECTED)
-
-    bakery.bench.raw_file(bakery.scan, NERSC_RAW).write_bytes(b"half")
-    file.unlink(missing_ok=True)
-    with pytest.raises(JobFailed, match="could not copy the raw file") as caught:
-        bakery.reconstruct({"center": 4.0})
-    assert caught.value.details["report"]["site_fault"]
-    assert staged_raw(bakery)[0].state is ReplicaState.EXPECTED
-
-
-def test_the_report_names_image_queue_and_script_and_time_is_learnt(quick: Any) -> None:
-    bakery = quick(NERSC)
-    report = bakery.reconstruct().report
-    assert report["image"] == "" and report["script"].startswith("#!/bin/bash") and report["page"].endswith("none.md")
-    setup = bakery.bench.platform.facility.sites["nersc"].compute
-
-    spec_time = bakery.bench.platform.compute._walltime_s("nersc", setup, "reconstruct", bakery.scan)
-
-    assert 120 <= spec_time <= setup.walltime_max_s

@@ -89,6 +89,15 @@ def test_who_asked_for_the_end_is_known(state: str) -> None:
     assert judge(SchedulerView("COMPLETED", "0:0"), OK, [], cancelled_by_us=True).reason is R.NONE, "it was quicker"
 
 
+@pytest.mark.parametrize(("code", "reason"), [(143, R.TIMEOUT), (137, R.TIMEOUT), (3, R.EXIT_CODE), (0, R.NONE)])
+def test_a_site_with_one_word_for_every_failure_is_understood_by_the_clock(code: int, reason: Reason) -> None:
+    view = SchedulerView("FAILED" if code else "COMPLETED", f"{code}:0")
+    assert judge(view, result(code), [], out_of_time=True).reason is reason
+    assert judge(view, result(code), []).reason is (R.EXIT_CODE if code else R.NONE)
+    if code > 128:
+        assert judge(view, result(code), [], cancelled_by_us=True, out_of_time=True).reason is R.CANCELLED_BY_PLATFORM
+
+
 @pytest.mark.parametrize(
     ("view", "guilty"),
     [

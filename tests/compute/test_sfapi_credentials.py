@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from facility_in_a_box import Bench
 from joserfc.jwk import RSAKey
@@ -142,7 +142,40 @@ def test_a_token_that_is_none_is_an_outage(transport_with: Callable[..., SfapiTr
         transport_with(the_key(bench)).look_many(["1"])
 
 
-def test_only_one_http_library_is_at_work() -> None:
-    """With httpx2 installed, sfapi-client's login would raise errors of another family than those caught here."""
-    assert importlib.util.find_spec("httpx2") is None
-    assert isinstance(httpx.ConnectError("x"), httpx.HTTPError)
+def test_an_outage_is_an_outage_also_where_the_login_uses_httpx2(tmp_path: Path) -> None:
+    """The trap: newer Authlib logs in with httpx2 where it is installed, whose errors are none of httpx's."""
+    (tmp_path / "httpx2.py").write_text("from httpx import *\nclass HTTPError(Exception): ...\n")
+    code = (
+        "import sys; sys.path.append(sys.argv[1])\n"
+        "import httpx, httpx2\n"
+        "from als_assets.compute import sfapi_api\n"
+        "assert {httpx.HTTPError, httpx2.HTTPError} <= set(sfapi_api._NO_TOKEN)\n"
+        "api = sfapi_api.SfapiApi.__new__(sfapi_api.SfapiApi)\n"
+        "class Client:\n"
+        "    @property\n"
+        "    def token(self): raise httpx2.HTTPError('refused')\n"
+        "api._client = Client()\n"
+        "try: api._token(False)\n"
+        "except sfapi_api.ServiceUnreachable as error: print(error.sentence)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "The NERSC API gave no token (HTTPError).", done.stderr
+
+
+def test_a_key_that_was_replaced_while_its_token_ran_out_is_read_at_once(
+    transport_with: Callable[..., SfapiTransport], bench: Bench, tmp_path: Path
+) -> None:
+    """Without a restart, and without a failed request in between."""
+    good = the_key(bench)
+    transport = transport_with(good)
+    assert transport.look_many(["1"]) == {}
+    stale = transport.api._client
+    stale.close()  # type: ignore[union-attr]
+    transport.api._client = type(stale)("nobody", json.loads(good), **_addresses(bench))  # as if NERSC had dropped it
+
+    assert transport.look_many(["1"]) == {}
+
+
+def _addresses(bench: Bench) -> dict[str, str]:
+    setup = bench.platform.facility.sites["nersc"].compute
+    return {"api_base_url": setup.api_url, "token_url": setup.token_url}  # type: ignore[union-attr]

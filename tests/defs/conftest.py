@@ -38,7 +38,11 @@ class Facility:
 def facility(tmp_path: Path) -> Iterator[Facility]:
     box = make_box(tmp_path, Ports(free_port(), 2, 3))
     with Simulator(load_config(box.simulator_file)) as simulator:
-        yield Facility(box, simulator, platform_of(box.facility_file))
+        parts = platform_of(box.facility_file)
+        yield Facility(box, simulator, parts)
+        for transport in parts.__dict__.get("transports", {}).values():
+            if hasattr(transport, "close"):
+                transport.close()
 
 
 @pytest.fixture

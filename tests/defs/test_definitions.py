@@ -29,7 +29,10 @@ EXPECTED = {
     "recon_on_data832": (["recon_tiff", "recon_zarr"], "0", "globus_mover"),
     "scicat_recon_record": (["recon_on_data832", "recon_tiff", "recon_zarr", "scicat_record"], "0", None),
     "deletion_plan": ([], None, None),
+    "live_reconstruction": ([], None, None),
 }
+WITHOUT_SCAN = {"deletion_plan", "live_reconstruction"}
+SENSORS = ("bl832_new_scans", "bl832_held_reconstructions", "bl832_stream", "site_health", "watchdog", "reaper", "scicat_outbox")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def test_asset_specs_are_as_designed(defs: dg.Definitions) -> None:
         assert list(node.owners) == ["team:bl832"]
         assert node.description
         assert node.kinds
-        assert (node.partitions_def is not None) == (name != "deletion_plan")
+        assert (node.partitions_def is not None) == (name not in WITHOUT_SCAN)
         if node.is_materializable and node.is_executable:
             step = node.assets_def.op
             assert step.tags.get("dagster/priority") == priority, name
@@ -57,12 +60,12 @@ def test_asset_specs_are_as_designed(defs: dg.Definitions) -> None:
 def test_the_scan_job_runs_everything_of_a_scan_in_one_process(defs: dg.Definitions) -> None:
     job = defs.resolve_job_def("bl832_scan")
     assert job.executor_def is dg.in_process_executor
-    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(EXPECTED) - {"raw_on_spot832", "deletion_plan"}
+    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(EXPECTED) - {"raw_on_spot832", *WITHOUT_SCAN}
 
 
 def test_sensors_and_schedules_run_by_themselves(defs: dg.Definitions) -> None:
     sensors = {s.name: s.default_status for s in defs.sensors or []}
-    assert sensors == dict.fromkeys(("bl832_new_scans", "watchdog", "reaper", "scicat_outbox"), dg.DefaultSensorStatus.RUNNING)
+    assert sensors == dict.fromkeys(SENSORS, dg.DefaultSensorStatus.RUNNING)
     assert all(s.default_status is dg.DefaultScheduleStatus.RUNNING for s in defs.schedules or [])  # type: ignore[union-attr]
 
 

@@ -48,12 +48,23 @@ def where(facility: Facility, location: str) -> Path:
 
 
 def test_plan_shows_what_goes_and_what_is_kept(facility: Facility, copies: dict[str, Replica], instance: dg.DagsterInstance) -> None:
-    settings(facility, retention={"rules": {"scratch": {"min_age_days": 14}}})
+    settings(facility, retention={"rules": {"scratch": {"min_age_days": 13}}})
+    facility.parts.ledger.holds.place(who="ada", reason="a | paper", dataset_key=KEY)
     result = dg.materialize([deletion_plan], instance=instance, resources=facility.resources)
     [event] = result.asset_materializations_for_node("deletion_plan")
-    records = event.metadata["plan"].value  # type: ignore[attr-defined]
-    assert len(records) == 2
-    assert event.metadata["due now"].value == 0
+    table = str(event.metadata["plan"].value).splitlines()
+    assert table[0] == "| goes (UTC) | scan | what | where | size | why |" and len(table) == 4
+    assert all("| kept | scan_1 | recon_tiff | " in row and "kept: ada holds it (a \\| paper)" in row for row in table[2:])
+    assert (event.metadata["due now"].value, event.metadata["in the next 14 days"].value) == (0, 0)
+    assert event.metadata["retention"].value == "on"
+
+
+def test_plan_leaves_out_what_is_further_away(facility: Facility, copies: dict[str, Replica], instance: dg.DagsterInstance) -> None:
+    settings(facility, retention={"enabled": False, "rules": {"scratch": {"min_age_days": 15}}})
+    result = dg.materialize([deletion_plan], instance=instance, resources=facility.resources)
+    [event] = result.asset_materializations_for_node("deletion_plan")
+    assert event.metadata["plan"].value == "Nothing is planned for the next 14 days."
+    assert event.metadata["copies in the plan"].value == 2 and str(event.metadata["retention"].value).startswith("OFF")
 
 
 def test_prune_deletes_one_copy_with_proof_and_keeps_the_last(
@@ -72,7 +83,7 @@ def test_prune_deletes_one_copy_with_proof_and_keeps_the_last(
     [observation] = instance.fetch_observations(
         dg.AssetKey("recon_tiff" if "nersc" in gone.location else "recon_on_data832"), limit=5
     ).records
-    assert "copies remain at" in str(observation.asset_observation.description)  # type: ignore[union-attr]
+    assert "1 copy remains at" in str(observation.asset_observation.description)  # type: ignore[union-attr]
 
 
 def test_dry_run_and_switched_off_delete_nothing(facility: Facility, copies: dict[str, Replica], instance: dg.DagsterInstance) -> None:

@@ -21,6 +21,7 @@ FILE = REPOSITORY / "facility" / "als.yaml"
 
 ALSDEV = "d40248e6-d874-4f7b-badd-2c06c16f1a58"
 CFS = "/global/cfs/cdirs/als/data_mover/8.3.2"
+OLCF, ORION = "36d521b3-c182-4071-b7d5-91db5d380d42", "/lustre/orion/als/proj-shared/8.3.2"
 ENDPOINTS = {
     "spot832": ("44ae904c-ab64-4145-a8f0-7287de38324d", "/"),
     "data832": ("75b478b2-37af-46df-bfbd-71ed692c6506", "/data"),
@@ -29,6 +30,9 @@ ENDPOINTS = {
     "alcf832_raw": ("55c3adf6-31f1-4647-9a38-52591642f7e7", "/data/raw"),
     "alcf832_scratch": ("55c3adf6-31f1-4647-9a38-52591642f7e7", "/data/scratch"),
     "alcf_eagle832": ("05d2c76a-e867-4f67-aa57-76edeb0beda0", "/IRIBeta/als/example"),
+    "olcf832": (OLCF, ORION),
+    "olcf832_raw": (OLCF, f"{ORION}/raw"),
+    "olcf832_scratch": (OLCF, f"{ORION}/scratch"),
     "nersc_alsdev": (ALSDEV, "/global/homes/a/alsdev/test_directory"),
     "nersc832_alsdev_raw": (ALSDEV, f"{CFS}/raw"),
     "nersc832_alsdev_scratch": (ALSDEV, f"{CFS}/scratch"),

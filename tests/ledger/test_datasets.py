@@ -10,6 +10,7 @@ from ledger_kit import Clock, new_scan
 
 from als_assets.errors import DatasetUnknown, LedgerError
 from als_assets.ledger import Dataset, Ledger, ReplicaState
+from als_assets.ledger.datasets import parameters_of
 
 
 def test_admission_records_the_scan_with_its_first_copy(ledger: Ledger, sand: Dataset, clock: Clock) -> None:
@@ -91,3 +92,18 @@ def test_a_decision_of_its_own_is_in_the_audit(ledger: Ledger, sand: Dataset) ->
     ledger.audit.note("dispatch of sand", why="site: als", dataset_key="sand", evidence={"site": "als"})
     row = ledger.audit.of("sand", limit=1)[0]
     assert (row.subject, row.why, row.evidence, row.before, row.after) == ("dispatch of sand", "site: als", {"site": "als"}, None, None)
+
+
+def test_parameters_are_chosen_for_a_scan_and_taken_back(ledger: Ledger, sand: Dataset) -> None:
+    facts = dict(ledger.datasets.get("sand").facts)
+    ledger.datasets.set_parameter("sand", "center", 1281.5, who="jdoe")
+    ledger.datasets.set_parameter("sand", "ring_removal", "sorting")
+    assert parameters_of(ledger.datasets.get("sand")) == {"center": 1281.5, "ring_removal": "sorting"}
+    ledger.datasets.set_parameter("sand", "center", None)
+    row = ledger.datasets.get("sand")
+    assert parameters_of(row) == {"ring_removal": "sorting"}
+    assert {name: row.facts[name] for name in facts} == facts, "what the file told stays"
+    newest, _, first = ledger.audit.of("sand")[:3]
+    assert (newest.before, newest.after, first.after, first.who) == ("center = 1281.5", None, "center = 1281.5", "jdoe")
+    with pytest.raises(DatasetUnknown):
+        ledger.datasets.set_parameter("nothing", "center", 1)

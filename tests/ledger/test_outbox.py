@@ -75,6 +75,14 @@ def test_an_outage_puts_off_everything_that_waits(ledger: Ledger, row: OutboxRow
     assert found == {row.pid: until, refused.pid: None, later.pid: until}
 
 
+def test_what_waits_is_counted(ledger: Ledger, row: OutboxRow, clock: Clock) -> None:
+    assert (ledger.outbox.summary(), ledger.outbox.resting_until()) == ((1, 0, None), None)
+    delayed = ledger.outbox.delay(row.id, "SciCat is away")
+    ledger.outbox.park(ledger.outbox.enqueue("als/2", "sand", DERIVED, {}).id, "400")
+    assert ledger.outbox.summary() == (1, 1, "SciCat is away")
+    assert ledger.outbox.resting_until() == delayed.next_try_at == clock() + FIRST_DELAY
+
+
 def test_what_was_refused_is_not_tried_until_it_is_enqueued_anew(ledger: Ledger, row: OutboxRow, clock: Clock) -> None:
     ledger.outbox.park(row.id, "owner: must be a string")
     clock.turn(days=30)

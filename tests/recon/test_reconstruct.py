@@ -141,6 +141,33 @@ def test_fewer_bits_hold_the_range_that_was_asked_for(tmp_path: Path, bits: int,
     assert (stored == 2**bits - 1).any()  # the disc is denser than the range
 
 
+def test_the_plain_engine_gives_the_same_slices(tmp_path: Path, small_scan: Path) -> None:
+    for engine in ("plain", "vector"):
+        assert main(["reconstruct", str(small_scan), "--output", str(tmp_path / engine), "--center", "31.5", "--engine", engine]) == 0
+    record = json.loads((tmp_path / "plain" / "recsmall" / "parameters.json").read_bytes())
+    assert record["engine"].startswith("gridding-plain")
+    for row in range(6):
+        plain, vector = (tifffile.imread(tmp_path / engine / "recsmall" / f"small_{row:05d}.tiff") for engine in ("plain", "vector"))
+        assert np.allclose(plain, vector, atol=1e-4)
+
+
+def test_a_whole_chain_of_corrections_runs_from_a_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    theta = np.linspace(0, 360, 181)
+    path = ScanFile(rows=9, width=96, angles=181, theta_deg=theta, center=80.0, attenuation_per_cm=2).write(tmp_path / "s.h5")
+    (tmp_path / "p.yaml").write_text(
+        "outlier_2d: 900\noutlier_1d: 0.2\ntilt_deg: 0.5\nphase_retrieval: paganin\nphase_delta_beta: 50\nenergy_kev: 25\n"
+        "phase_distance_mm: 20\nbeam_hardening: [1.0, 0.05]\nring_removal: all-stripes\nfilter: hann\nstitch_360: true\noutput_bits: 16\n",
+        encoding="utf-8",
+    )
+    assert main(["reconstruct", str(path), "--output", str(tmp_path / "o"), "--params", str(tmp_path / "p.yaml"), "--center", "80"]) == 0
+    assert [entry.name for entry in (tmp_path / "o").iterdir()] == ["recs"]
+    record = json.loads((tmp_path / "o" / "recs" / "parameters.json").read_bytes())
+    rows, height, width = record["output"]["shape"]
+    assert (rows, height) == (9, width)
+    assert width > 96 + 50
+    assert tifffile.imread(tmp_path / "o" / "recs" / "s_00008.tiff").shape == (height, width)
+
+
 class _Kept:
     """A kind of result that keeps slabs in memory."""
 

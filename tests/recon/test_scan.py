@@ -155,3 +155,20 @@ def test_a_closed_scan_lets_go_of_its_file(small_scan: Path) -> None:
         pass
     with h5py.File(small_scan, "a") as file:
         file["/exchange/theta"][0] = 1.0
+
+
+@pytest.mark.parametrize("chunks", [None, (4, 2, 10)])
+def test_rows_can_be_announced_whatever_the_storage(tmp_path: Path, chunks: Any) -> None:
+    path = ScanFile(rows=5, width=20, angles=9, chunks=chunks).write(tmp_path / "s.h5")
+    with Scan(path) as scan:
+        scan.announce(1, 3)
+        assert scan.rows(1, 3).shape == (9, 2, 20)
+
+
+def test_measured_numbers_skip_frames_that_were_not_filled_in(tmp_path: Path) -> None:
+    where = "/measurement/instrument/monochromator/energy"
+    fields = {where: np.array([0.0, np.nan, 21_000.0, 22_000.0]), "/measurement/zeros": np.zeros(3)}
+    with Scan(ScanFile(replace=fields).write(tmp_path / "s.h5")) as scan:
+        assert scan.measured(where) == 21_000
+        assert scan.measured("/measurement/zeros") is None
+        assert scan.measured("/measurement/absent") is None

@@ -260,6 +260,7 @@ def test_a_full_turn_off_centre_shows_the_whole_sample(tmp_path: Path, offset: f
     assert abs(result[outside].mean()) < 0.01
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(8, 500), st.floats(0.05, 0.95))
 def test_a_ray_and_its_opposite_count_once(columns: int, share: float) -> None:
     center = share * (columns - 1)

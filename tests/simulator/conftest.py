@@ -5,18 +5,22 @@ Here: what several test modules share. Not here: tests; and no fake of any clien
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from globus_sdk import ClientApp, ConfidentialAppAuthClient, GlobusAppConfig, TransferClient
 from joserfc.jwk import RSAKey
 
 from als_assets.simulator.config import SimulatorConfig
 from als_assets.simulator.server import Simulator
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 MOVER, PRUNER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 SFAPI_CLIENT = "abcdefghij123"
@@ -106,3 +110,46 @@ def globus_client() -> Iterator[Callable[..., TransferClient]]:
 @pytest.fixture
 def transfer_client(simulator: Simulator, globus_client: Callable[..., TransferClient]) -> TransferClient:
     return globus_client(simulator)
+
+
+@pytest.fixture
+def old_simulator(site: Any) -> Iterator[Simulator]:
+    """Backend 4.27."""
+    settings = site.config.model_dump()
+    settings["scicat"]["personality"] = "4.27"
+    with Simulator(SimulatorConfig.model_validate(settings)) as running:
+        yield running
+
+
+@pytest.fixture
+def http() -> Iterator[Callable[..., httpx.Client]]:
+    """Makes logged-in plain clients for /api: ``http(simulator, "ingestor", "ingest")``."""
+    opened: list[httpx.Client] = []
+
+    def make(simulator: Simulator, user: str = "ingestor", password: str = "ingest") -> httpx.Client:
+        client = httpx.Client(base_url=f"{simulator.url}/api", timeout=30)
+        opened.append(client)
+        answer = client.post("/v3/auth/login", json={"username": user, "password": password})
+        assert answer.status_code == 201
+        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return client
+
+    yield make
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def old_simulator_url(site: Any) -> Iterator[Callable[[], Simulator]]:
+    """Starts backend 4.27 on the state of a stopped simulator."""
+    started: list[Simulator] = []
+
+    def start() -> Simulator:
+        settings = site.config.model_dump()
+        settings["scicat"]["personality"] = "4.27"
+        started.append(Simulator(SimulatorConfig.model_validate(settings)).start())
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()

@@ -74,12 +74,12 @@ class Histories(RuleBasedStateMachine):
         return self.scans[number % len(self.scans)]
 
     @precondition(lambda self: len(self.scans) < 3)
-    @rule(places=st.sets(st.sampled_from([DATA, ARCHIVE, ALCF])), job=st.booleans())
-    def new_scan(self, places: set[str], job: bool) -> None:
+    @rule(places=st.sampled_from([(DATA, ARCHIVE, ALCF), (DATA, ARCHIVE), (ARCHIVE, ALCF), (DATA,), ()]), job=st.booleans())
+    def new_scan(self, places: tuple[str, ...], job: bool) -> None:
         key = f"scan_{len(self.scans)}"
         self.scans.append(key)
         self.lab.new_scan(key, proposal=f"ALS-{len(self.scans) % 2}")
-        for place in sorted(places):
+        for place in places:
             self.lab.place_raw(key, place)
         if job:
             self.lab.run_job(key)
@@ -126,10 +126,6 @@ class Histories(RuleBasedStateMachine):
     def time_passes(self, hours: int) -> None:
         self.lab.now += timedelta(hours=hours)
 
-    @rule(hours=st.integers(1, 72))
-    def clock_is_set_back(self, hours: int) -> None:
-        self.lab.now -= timedelta(hours=hours)
-
     @rule(fault=st.sampled_from([(name, fault) for name, faults in FAULTS.items() for fault in faults]))
     def service_will_err(self, fault: tuple[str, str]) -> None:
         self.next[fault[0]] = fault[1]
@@ -156,4 +152,4 @@ class Histories(RuleBasedStateMachine):
     def never_fewer_than_required_unless_the_world_destroyed_them(self) -> None:
         type(self).steps += 1
         self.lab.watch.hourly()
-        assert self.lab.watch.broken == []
+        assert not self.lab.watch.broken, f"broken: {self.lab.watch.broken}"

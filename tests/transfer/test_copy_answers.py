@@ -106,12 +106,32 @@ def test_a_success_that_is_none_is_red(bench: Bench, lie: dict[str, Any], words:
 def test_a_task_that_globus_forgot_is_made_anew(bench: Bench) -> None:
     scan = bench.admit()
     bench.control.add_fault(where="http", method="GET", path=ONLY_TASKS, status=404, code="TaskNotFound")
+    bench.control.add_fault(where="http", method="GET", path="/v0.10/task_list", status=200, body={"DATA": []})
 
     with pytest.raises(TransferFailed, match="does not know the task"):
         bench.copy(scan, RAW)
 
     assert bench.newest(scan).state is OperationState.FAILED
     bench.assert_arrives(scan, tasks=2)
+
+
+def test_a_task_that_is_only_said_to_be_unknown_is_not_made_twice(bench: Bench) -> None:
+    scan = bench.admit()
+    bench.control.add_fault(where="http", method="GET", path=ONLY_TASKS, status=404, code="TaskNotFound", times=2)
+
+    bench.assert_arrives(scan, tasks=1)
+
+    assert any("both that task" in words for words in bench.told)
+
+
+def test_an_answer_without_rows_is_unknown(bench: Bench) -> None:
+    scan = bench.admit()
+    bench.control.add_fault(where="http", path="*/skipped_errors", status=200, body={"something": "else"})
+
+    with pytest.raises(TransferStateUnknown, match="a list without rows"):
+        bench.copy(scan, RAW)
+
+    bench.assert_arrives(scan, tasks=1)
 
 
 def test_a_refused_request_is_closed_so_that_the_next_one_is_new(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,8 @@ from als_assets.errors import (
     TransferNeedsPerson,
 )
 from als_assets.ledger import OperationState, ReplicaState, acting
-from als_assets.transfer import globus_states
+from als_assets.transfer import TaskState, globus_states
+from als_assets.transfer.globus import GlobusMover
 
 ONLY_TASKS = "/v0.10/task/*"
 
@@ -132,6 +134,28 @@ def test_a_file_that_is_closing_gets_its_time(bench: Bench) -> None:
     bench.assert_arrives(scan, tasks=1)
 
     assert bench.newest(scan).outcome["task"]["faults"] == 4
+
+
+def test_an_error_that_is_still_shown_while_bytes_move_is_no_verdict(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Globus shows an error for a quarter of an hour after it has passed; a late one must not end a long transfer."""
+    monkeypatch.setattr(globus_states, "SETTLE", timedelta(seconds=1.5))
+    scan = bench.admit(content=b"x" * 200_000)
+    moved = iter(range(1, 100))
+    look = GlobusMover.look
+
+    def looked(self: GlobusMover, handle: Any) -> Any:
+        view = look(self, handle)
+        if view.state is not TaskState.ACTIVE:
+            return view
+        facts = {**view.facts, "nice_status": "PERMISSION_DENIED", "bytes_transferred": next(moved)}
+        return replace(view, state=TaskState.HOPELESS, facts=facts)
+
+    monkeypatch.setattr(GlobusMover, "look", looked)
+    bench.control.add_fault(where="transfer", action="slow", bytes_per_s=60_000)
+
+    bench.assert_arrives(scan, tasks=1)
+
+    assert bench.newest(scan).handle["doubt"]["seen"][0] == "PERMISSION_DENIED"
 
 
 def test_a_missing_file_is_given_up_after_the_settle_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,26 +29,30 @@ CODES: dict[str, list[str]] = {
 }
 CONSENT = {"code": "ConsentRequired", "message": "a consent", "required_scopes": ["urn:globus:some:scope"]}
 LOST, ODD = {"after": True}, {"status": 200, "body": {"status": "DREAMING"}}
+ONCE, LASTING = (False,), (True,)
+BOTH = ONCE + LASTING
+# What lasts until it is cleared although the first attempt is red at its first strike adds nothing.
+STRIKES = {"error": BOTH, "flip": BOTH, "truncate": BOTH, "stall": LASTING, "pause": LASTING}
 # What may happen to a request; POST stands for the submission of either kind.
-ANSWERS: list[tuple[str, dict[str, Any]]] = [
-    ("POST", {"status": 400, "code": "ClientError.BadRequest"}),
-    ("POST", {"status": 401, "code": "AuthenticationFailed"}),
-    ("POST", {"status": 403, "code": "PermissionDenied"}),
-    ("POST", {"status": 403, "body": CONSENT}),
-    ("POST", {"status": 429, "headers": {"Retry-After": "0"}}),
-    ("POST", {"status": 500}),
-    ("POST", {"status": "drop"}),
-    ("POST", {"status": 502, "code": "EndpointError"}),
-    ("POST", {"status": 500, **LOST}),
-    ("POST", {"status": "drop", **LOST}),
-    ("/v0.10/submission_id", {"status": 503}),
-    ("/v0.10/task/*", {"status": 404, "code": "TaskNotFound"}),
-    ("/v0.10/task/*", {"status": 503}),
-    ("/v0.10/task/*", {"status": "drop"}),
-    ("/v0.10/task/*", ODD),
-    ("*/stat", {"status": 502, "code": "ExternalError.Broken"}),
-    ("/v2/oauth2/token", {"status": 401, "body": {"error": "invalid_client"}}),
-    ("/v2/oauth2/token", {"status": 503}),
+ANSWERS: list[tuple[str, dict[str, Any], tuple[bool, ...]]] = [
+    ("POST", {"status": 400, "code": "ClientError.BadRequest"}, ONCE),
+    ("POST", {"status": 401, "code": "AuthenticationFailed"}, BOTH),
+    ("POST", {"status": 403, "code": "PermissionDenied"}, ONCE),
+    ("POST", {"status": 403, "body": CONSENT}, BOTH),
+    ("POST", {"status": 429, "headers": {"Retry-After": "0"}}, ONCE),
+    ("POST", {"status": 500}, LASTING),
+    ("POST", {"status": "drop"}, LASTING),
+    ("POST", {"status": 502, "code": "EndpointError"}, ONCE),
+    ("POST", {"status": 500, **LOST}, BOTH),
+    ("POST", {"status": "drop", **LOST}, BOTH),
+    ("/v0.10/submission_id", {"status": 503}, LASTING),
+    ("/v0.10/task/*", {"status": 404, "code": "TaskNotFound"}, BOTH),
+    ("/v0.10/task/*", {"status": 503}, LASTING),
+    ("/v0.10/task/*", {"status": "drop"}, ONCE),
+    ("/v0.10/task/*", ODD, BOTH),
+    ("*/stat", {"status": 502, "code": "ExternalError.Broken"}, LASTING),
+    ("/v2/oauth2/token", {"status": 401, "body": {"error": "invalid_client"}}, ONCE),
+    ("/v2/oauth2/token", {"status": 503}, LASTING),
 ]
 
 
@@ -72,13 +76,13 @@ def _cases() -> Iterator[Case]:
         for action in sorted(ACTIONS[act]):
             for code in CODES.get(action, [""]):
                 fault = {"where": act, "action": action, **MORE.get(action, {}), **({"code": code} if code else {})}
-                for lasting in (False, True):
+                for lasting in STRIKES.get(action, ONCE):
                     yield Case(act, fault, f"{action} {code}".strip(), lasting)
-        for path, answer in ANSWERS:
+        for path, answer, strikes in ANSWERS:
             where = {"path": f"/v0.10/{act}", "method": "POST"} if path == "POST" else {"path": path}
-            words = "accepted, answer lost" if answer.get("after") else str(answer.get("status"))
+            words = f"accepted, answer lost ({answer['status']})" if answer.get("after") else str(answer.get("status"))
             name = f"{path} {words} {'ConsentRequired' if answer.get('body') == CONSENT else answer.get('code', '')}".strip()
-            for lasting in (False, True):
+            for lasting in strikes:
                 yield Case(act, {"where": "http", **where, **answer}, name, lasting)
 
 

@@ -56,7 +56,16 @@ class Blocks:
         return reply([_shown(doc) for doc in self._below(kind, self._datasets.read(call)["pid"])][:_MOST])
 
     def _below(self, kind: str, pid: str) -> list[Doc]:
-        return [doc for doc in self._store.all(kind) if pid in doc["_datasets"]]
+        index = self._store.get(f"{kind}_below", pid) or {"ids": []}
+        found = (self._store.get(kind, identifier) for identifier in index["ids"])
+        return [doc for doc in found if doc is not None and pid in doc["_datasets"]]
+
+    def _index(self, kind: str, identifier: str, pids: list[str]) -> None:
+        """What is below a dataset is found without reading everything there is."""
+        for pid in pids:
+            with self._store.transaction():
+                index = self._store.get(f"{kind}_below", pid) or {"ids": []}
+                self._store.put(f"{kind}_below", pid, {"ids": [*index["ids"], identifier]})
 
     def _thumbnail(self, call: Call) -> Response:
         attachments = self._below(ATTACHMENT, self._datasets.read(call)["pid"])
@@ -120,6 +129,7 @@ class Blocks:
         block["_id"] = block["id"] = str(uuid.uuid4())
         with self._store.transaction():
             self._store.put(kind, block["id"], block)
+            self._index(kind, block["id"], block["_datasets"])
             self._count(kind, dataset["pid"], block, +1)
         return block
 
@@ -148,6 +158,7 @@ class Blocks:
         attachment = {**defaults, **body, **parent, **_stamps(principal), "aid": identifier, "id": identifier, "_id": identifier}
         if not self._store.insert(ATTACHMENT, identifier, {**attachment, "_datasets": targets}):
             raise RawError(500, "Internal server error")
+        self._index(ATTACHMENT, identifier, targets)
         return reply(attachment, 201)
 
     # --- change and remove ---------------------------------------------------------------------------------------------

@@ -21,8 +21,17 @@ from als_assets.simulator.store import Doc, Store
 from als_assets.simulator.web import Call, reply, route
 
 _SAMPLE = frozenset(
-    ("sampleId", "owner", "description", "sampleCharacteristics", "isPublished")
-    + ("ownerGroup", "accessGroups", "instrumentGroup", "proposalId")
+    {
+        "sampleId",
+        "owner",
+        "description",
+        "sampleCharacteristics",
+        "isPublished",
+        "ownerGroup",
+        "accessGroups",
+        "instrumentGroup",
+        "proposalId",
+    }
 )
 _KEYS = {"proposals": "proposalId", "samples": "sampleId", "instruments": "pid"}
 

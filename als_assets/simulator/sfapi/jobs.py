@@ -245,7 +245,8 @@ class Scheduler:
         if forced and forced[0] is not None:
             code = (forced[0], 0)
         state = "COMPLETED" if code == (0, 0) else "FAILED"
-        if job["_cancelled"] is not None:
+        # Read again: a cancelling between this look's beginning and the end of the process is what ended it.
+        if (self._store.get(self._job, job["jobid"]) or job)["_cancelled"] is not None:
             state, code = "CANCELLED", (0, 15)
         elif ending.end - job["start"] > job["limit_s"]:
             state, code = "TIMEOUT", (0, 15)

@@ -1,0 +1,118 @@
+"""Reconciling in Dagster: record against disks, both ways, as asset checks of each scan and one for files that belong to none.
+
+Here: showing what was found, and a check of one scan on demand. Not here: the comparison (``als_assets.retention``). Nothing is
+repaired: each finding carries the sentence and the command for a person.
+"""
+
+# Dagster reads annotations at definition time: no "from __future__ import annotations" here.
+import warnings
+from collections.abc import Iterable
+
+import dagster as dg
+
+from als_assets.defs.bl832.common import BEAMLINE, SCANS
+from als_assets.defs.resources import PlatformResource
+from als_assets.defs.retention.common import ZONE, asset_of
+from als_assets.errors import AlsError
+from als_assets.ledger import ReplicaState
+from als_assets.platform import Platform
+from als_assets.retention.reconcile import Finding, Report, compare, reconcile
+
+CHECK = "copy_is_there"
+DARK = "no_file_is_unknown"
+CHECKED = ("raw_on_data832", "raw_on_nersc", "recon_on_data832")
+SHOWN_FINDINGS = 20
+
+
+def _check_of(asset: str) -> dg.AssetChecksDefinition:
+    with warnings.catch_warnings():
+        # Checks by partition are a preview of Dagster 1.13: should they change, the reconcile job still logs every finding.
+        warnings.simplefilter("ignore", category=dg.PreviewWarning)
+
+        @dg.asset_check(asset=asset, name=CHECK, partitions_def=SCANS, description="What is on record as verified is really there.")
+        def check(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+            parts, key = platform.platform, context.partition_key
+            return _result([f for f in _of_scan(parts, key) if asset_of(parts, *f[:2]) == asset])
+
+    return check
+
+
+def _of_scan(parts: Platform, key: str) -> Iterable[tuple[str, str, str | None]]:
+    """Product, location and what is wrong (None: nothing) of every verified copy of a scan."""
+    for copy in parts.ledger.replicas.of(key, state=ReplicaState.VERIFIED):
+        try:
+            finding = compare(parts.transfers, copy)
+        except AlsError as error:
+            yield copy.product, copy.location, f"could not be looked at: {error.sentence}"
+        else:
+            yield copy.product, copy.location, None if finding is None else finding.words
+
+
+def _result(looked: list[tuple[str, str, str | None]]) -> dg.AssetCheckResult:
+    wrong = [words for _, _, words in looked if words is not None]
+    words = " ".join(wrong) or ("Files and sizes are as proven." if looked else "No copy is on record as verified here.")
+    return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=words)
+
+
+@dg.asset_check(asset="deletion_plan", name=DARK, description="Every file at every location belongs to a scan on record.")
+def no_file_is_unknown(platform: PlatformResource) -> dg.AssetCheckResult:
+    parts = platform.platform
+    report = reconcile(parts.facility, parts.ledger, parts.transfers, BEAMLINE)
+    return _dark_result(report)
+
+
+def _dark_result(report: Report) -> dg.AssetCheckResult:
+    dark = [f for f in report.findings if f.dataset_key is None]
+    unseen = [f"{name} could not be looked at: {why}" for name, why in report.unseen.items()]
+    words = [f"{f.words} `{f.command}`" for f in dark[:SHOWN_FINDINGS]] + unseen
+    return dg.AssetCheckResult(
+        passed=not dark and not unseen,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(dark)} file(s) do not belong to any scan on record." if words else "Every file belongs to a scan on record.",
+        metadata={"files": report.files, "copies": report.copies, "findings": dg.MetadataValue.md("\n\n".join(words) or "none")},
+    )
+
+
+CHECKS = [*(_check_of(asset) for asset in CHECKED), no_file_is_unknown]
+
+
+@dg.op(description="Compares record and disks both ways. Reports what does not fit at the scans' assets; repairs nothing.")
+def compare_with_record(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    parts = platform.platform
+    report = reconcile(parts.facility, parts.ledger, parts.transfers, BEAMLINE)
+    for name, why in report.unseen.items():
+        context.log.warning(f"{name} could not be looked at: {why}")
+    for finding in report.findings:
+        context.log.warning(f"{finding.kind}: {finding.words} {finding.command}")
+        _tell(context, parts, finding)
+    result = _dark_result(report)
+    plan = dg.AssetKey("deletion_plan")
+    context.instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(plan, DARK, result.passed, result.metadata, severity=result.severity, description=result.description)
+    )
+    context.log.info(f"{report.copies} copies and {report.files} files compared, {len(report.findings)} do not fit.")
+
+
+def _tell(context: dg.OpExecutionContext, parts: Platform, finding: Finding) -> None:
+    if finding.dataset_key is None:
+        return
+    copy = parts.ledger.replicas.at(finding.location, finding.path)
+    asset = asset_of(parts, copy.product, finding.location) if copy is not None else None
+    if asset is None:
+        return
+    words = f"{finding.words} {finding.command}"
+    context.log_event(dg.AssetObservation(asset, partition=finding.dataset_key, description=words))
+    if asset in CHECKED:
+        context.instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(dg.AssetKey(asset), CHECK, False, description=words, partition=finding.dataset_key)
+        )
+
+
+@dg.job(executor_def=dg.in_process_executor, description="Dark files, lost copies, scans never registered: found and told, not repaired.")
+def reconcile_job() -> None:
+    compare_with_record()
+
+
+reconcile_weekly = dg.ScheduleDefinition(
+    job=reconcile_job, cron_schedule="15 5 * * 1", execution_timezone=ZONE, default_status=dg.DefaultScheduleStatus.RUNNING
+)
