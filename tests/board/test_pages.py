@@ -150,8 +150,9 @@ def test_facts_decision_and_history(browser: Browser, tell: Tell, clock: Clock) 
     assert "Note: The user is unknown." in page.text
     assert "NERSC (Perlmutter): NERSC (Perlmutter) is the first site that is on and allowed" in page.text
     history = [li.text for li in page.all("li", within=page.one("ol", cls="history"))]
-    assert len(history) == 3
-    assert history[0].endswith("dataset started run run-1 began") and "dispatch" in history[1] and "new scan" in history[2]
+    assert len(history) == 4
+    assert history[0].endswith("dataset started run run-1 began") and "dispatch" in history[1]
+    assert any("new scan" in row for row in history[2:]) and any("raw at spot832" in row for row in history[2:]), "its first copy too"
 
 
 def test_history_shows_at_most_a_hundred_rows(browser: Browser, tell: Tell, ledger: Ledger) -> None:

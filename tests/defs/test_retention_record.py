@@ -12,11 +12,12 @@ import dagster as dg
 import pytest
 import yaml
 
+from als_assets.definitions import build_defs
 from als_assets.defs.bl832.common import SCANS
-from als_assets.defs.bl832.raw import raw_on_data832
 from als_assets.defs.resources import PlatformResource
-from als_assets.defs.retention import CHECKS, reconcile_job, retire_job
-from als_assets.defs.retention.reconciling import CHECK, DARK
+from als_assets.defs.retention import reconcile_job, retire_job
+from als_assets.defs.retention.reconciling import CHECK, DARK, check_copies
+from als_assets.errors import ServiceUnreachable
 from als_assets.ledger import Manifest
 from als_assets.ledger.datasets import NewDataset
 from als_assets.platform import Platform, platform_of
@@ -99,18 +100,28 @@ def test_a_dark_file_is_told_without_a_partition_and_left_alone(
     dark.unlink()
 
 
-def test_one_scan_can_be_checked_on_demand(box: Box, resources: dict[str, PlatformResource], instance: dg.DagsterInstance) -> None:
-    check = next(c for c in CHECKS if next(iter(c.check_keys)).asset_key == dg.AssetKey("raw_on_data832"))
-    job = dg.define_asset_job("check", selection=dg.AssetSelection.checks(check))
-    defs = dg.Definitions(assets=[raw_on_data832], asset_checks=[check], jobs=[job], resources=resources)
+def test_one_scan_can_be_checked_on_demand(box: Box, parts: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     file = box.data832_raw / "f/s.h5"
-    for content, passed in ((b"raw", True), (b"", False)):
-        file.write_bytes(content)
-        result = defs.resolve_job_def("check").execute_in_process(instance=instance, partition_key=KEY)
-        [evaluation] = result.get_asset_check_evaluations()
-        assert evaluation.passed is passed, evaluation.description
-    assert "0 bytes instead of 3" in str(evaluation.description)
+    assert check_copies(parts, KEY, "raw_on_data832").passed
+    file.write_bytes(b"")
+    empty = check_copies(parts, KEY, "raw_on_data832")
+    assert not empty.passed and "0 bytes instead of 3" in str(empty.description)
     file.write_bytes(b"raw")
+    assert check_copies(parts, KEY, "raw_on_nersc").description == "No copy is on record as verified here."
+
+    def down(_copy: object) -> None:
+        raise ServiceUnreachable("The site is down.", next_step="Wait.")
+
+    monkeypatch.setattr(parts.transfers, "listing", down)
+    unseen = check_copies(parts, KEY, "raw_on_data832")
+    assert not unseen.passed and "could not be looked at: The site is down." in str(unseen.description)
+
+
+def test_the_checks_are_by_scan_and_no_steps_of_a_scans_run(box: Box) -> None:
+    defs = build_defs(box.facility_file)
+    graph = defs.resolve_asset_graph()
+    assert {key.to_user_string() for key in graph.asset_check_keys} >= {f"raw_on_data832:{CHECK}", f"deletion_plan:{DARK}"}
+    assert not [node.name for node in defs.resolve_job_def("bl832_scan").nodes if CHECK in node.name]
 
 
 class TestRetiring:

@@ -17,10 +17,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from numpy.typing import NDArray
+from recon_phantoms import ScanFile
 
 from als_assets.recon import zarrsink as module
+from als_assets.recon.cli import main
 from als_assets.recon.errors import DiskFull, OutputBusy, OutputIncomplete
 from als_assets.recon.levels import CHUNK
 from als_assets.recon.pyramid import Pyramid
@@ -257,3 +260,12 @@ def test_the_record_goes_into_the_store(tmp_path: Path) -> None:
     assert attributes["als_assets"]["reconstruction"] == {"center": 47.5}
     assert attributes["multiscales"][0]["name"] == "recs"
     assert attributes["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"] == pytest.approx([0.65] * 3)
+
+
+def test_both_results_of_one_pass_hold_the_same_values(tmp_path: Path) -> None:
+    scan = ScanFile(rows=20, width=64).write(tmp_path / "s.h5")
+    assert main(["reconstruct", str(scan), "--output", str(tmp_path), "--center", "31.5", "--both", "--zarr-format", "0.5"]) == 0
+    slices = np.stack([tifffile.imread(path) for path in sorted((tmp_path / "recs").glob("*.tiff"))])
+    assert np.array_equal(level(tmp_path / "recs.zarr", 0), slices)
+    attributes = json.loads((tmp_path / "recs.zarr" / "zarr.json").read_bytes())["attributes"]
+    assert attributes["als_assets"]["reconstruction"]["center"]["value"] == 31.5

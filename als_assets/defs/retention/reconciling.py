@@ -6,7 +6,6 @@ repaired: each finding carries the sentence and the command for a person.
 
 # Dagster reads annotations at definition time: no "from __future__ import annotations" here.
 import warnings
-from collections.abc import Iterable
 
 import dagster as dg
 
@@ -14,7 +13,7 @@ from als_assets.defs.bl832.common import BEAMLINE, SCANS
 from als_assets.defs.resources import PlatformResource
 from als_assets.defs.retention.common import ZONE, asset_of
 from als_assets.errors import AlsError
-from als_assets.ledger import ReplicaState
+from als_assets.ledger import Replica, ReplicaState
 from als_assets.platform import Platform
 from als_assets.retention.reconcile import Finding, Report, compare, reconcile
 
@@ -31,27 +30,25 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
 
         @dg.asset_check(asset=asset, name=CHECK, partitions_def=SCANS, description="What is on record as verified is really there.")
         def check(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
-            parts, key = platform.platform, context.partition_key
-            return _result([f for f in _of_scan(parts, key) if asset_of(parts, *f[:2]) == asset])
+            return check_copies(platform.platform, context.partition_key, asset)
 
     return check
 
 
-def _of_scan(parts: Platform, key: str) -> Iterable[tuple[str, str, str | None]]:
-    """Product, location and what is wrong (None: nothing) of every verified copy of a scan."""
-    for copy in parts.ledger.replicas.of(key, state=ReplicaState.VERIFIED):
-        try:
-            finding = compare(parts.transfers, copy)
-        except AlsError as error:
-            yield copy.product, copy.location, f"could not be looked at: {error.sentence}"
-        else:
-            yield copy.product, copy.location, None if finding is None else finding.words
-
-
-def _result(looked: list[tuple[str, str, str | None]]) -> dg.AssetCheckResult:
-    wrong = [words for _, _, words in looked if words is not None]
-    words = " ".join(wrong) or ("Files and sizes are as proven." if looked else "No copy is on record as verified here.")
+def check_copies(parts: Platform, key: str, asset: str) -> dg.AssetCheckResult:
+    """Every verified copy of a scan that an asset stands for, against what lies there. What cannot be looked at is red too."""
+    copies = [c for c in parts.ledger.replicas.of(key, state=ReplicaState.VERIFIED) if asset_of(parts, c.product, c.location) == asset]
+    wrong = [words for copy in copies if (words := _wrong(parts, copy))]
+    words = " ".join(wrong) or ("Files and sizes are as proven." if copies else "No copy is on record as verified here.")
     return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=words)
+
+
+def _wrong(parts: Platform, copy: Replica) -> str:
+    try:
+        finding = compare(parts.transfers, copy)
+    except AlsError as error:
+        return f"{copy.name} could not be looked at: {error.sentence}"
+    return "" if finding is None else finding.words
 
 
 @dg.asset_check(asset="deletion_plan", name=DARK, description="Every file at every location belongs to a scan on record.")
