@@ -167,20 +167,20 @@ def _parameters(options: argparse.Namespace) -> None:
 
 
 def _multires(options: argparse.Namespace) -> Summary:
-    from als_assets.recon.multires import multires
-    from als_assets.recon.zarr_store import Form
+    from als_assets.recon.volume.multires import multires
+    from als_assets.recon.volume.zarr_store import Form
 
     return multires(options.folder, options.raw, options.output, say, Form(options.zarr_format, options.zarr_pixels))
 
 
 def _preview(options: argparse.Namespace) -> Summary:
-    from als_assets.recon.preview import preview
+    from als_assets.recon.views.preview import preview
 
     return preview(options.scan, options.output, _resolved(options), say)
 
 
 def _sweep(options: argparse.Namespace) -> Summary | None:
-    from als_assets.recon import sweep
+    from als_assets.recon.views import sweep
 
     if options.pick is not None:
         value = sweep.pick(options.output, options.parameter, options.pick)

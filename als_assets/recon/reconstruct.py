@@ -94,7 +94,7 @@ def reconstruct(source: Path, into: Path, resolved: Resolved, name: str | None, 
 def _sinks(volume: Volume, parameters: Parameters, options: Options) -> list[SlabSink]:
     sinks: list[SlabSink] = [TiffSink(volume, Pixels.of(parameters))] if options.tiff else []
     if options.zarr:
-        from als_assets.recon.zarrsink import zarr_sink
+        from als_assets.recon.volume.zarrsink import zarr_sink
 
         sinks.append(zarr_sink(volume, options.zarr_format, options.zarr_pixels))
     return sinks

@@ -21,7 +21,7 @@ from als_assets.retention.calling_off import call_off, operation_of
 from als_assets.retention.evidence import Judge
 from als_assets.retention.plan import PlanLine
 from als_assets.retention.proving import check_proof, wanted_by
-from als_assets.retention.snapshot import Copy, snapshot_of
+from als_assets.retention.snapshot import Copy, Snapshot, snapshot_of
 from als_assets.transfer import TransferService
 
 Claim = tuple[Replica, dict[str, Any]]  # a copy in state DELETING, and the evidence that it may go
@@ -66,12 +66,13 @@ class Deleter:
         policy and the record as they are now, proven again, and called off when that fails."""
         claims: list[Claim] = []
         done: list[Pruned] = []
-        snapshot = snapshot_of(self.ledger)
+        cut_off = {replica.id: replica for replica in self.ledger.replicas.in_state(ReplicaState.DELETING)}
+        snapshot = snapshot_of(self.ledger) if cut_off else Snapshot((), {})
         judge = Judge(self.facility, self.retention, snapshot)
         for copy in snapshot.copies:
-            if copy.state is not ReplicaState.DELETING:
+            replica = cut_off.get(copy.id)
+            if replica is None:
                 continue
-            replica = self.ledger.replicas.get(copy.id)
             operation = operation_of(self.ledger, replica)
             if operation is not None and operation.state is OperationState.SUBMITTED:
                 claims.append((replica, dict(operation.request["proof"])))

@@ -51,7 +51,8 @@ class Lab:
     def __post_init__(self) -> None:
         self.facility = soak_facility(self.folder)
         self.ledger = self.open_ledger(self.folder, lambda: self.now)
-        event.listen(self.ledger.engine, "begin", self._write_begins)
+        self._begins = self._write_begins
+        event.listen(self.ledger.engine, "begin", self._begins)
         self.world = World(self.facility, lambda: self.now, lambda name: self.draw(name))
         self.watch = Watch(self.facility, self.ledger, self.world, lambda: self.retention)
         self.world.on_delete = self.watch.deleting
@@ -61,6 +62,7 @@ class Lab:
         self._runs = count(1)
 
     def close(self) -> None:
+        event.remove(self.ledger.engine, "begin", self._begins)
         self.ledger.close()
 
     def _write_begins(self, connection: sa.Connection) -> None:

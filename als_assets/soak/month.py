@@ -150,10 +150,8 @@ class _Life:
         self.keys.append(key)
         self.lab.new_scan(key, proposal=f"ALS-{len(self.keys) % 40}")
         self.todo += [(key, "data"), (key, "archive")]
-        for step, share in (("job", 0.6), ("back", 0.4), ("alcf", 0.1)):
-            dice = self.random.random()
-            if dice < share and (step != "back" or (key, "job") in self.todo):
-                self.todo.append((key, step))
+        dice = self.random.random()
+        self.todo += [(key, step) for step, share in (("job", 0.5), ("back", 0.2), ("alcf", 0.1)) if dice < share]
 
     def _step(self, key: str, step: str) -> None:
         lab, recipe = self.lab, hash_of(key) % 10 != 0

@@ -112,10 +112,9 @@ class Watch:
     def _touched(self) -> set[str]:
         """Scans that the audit or the world have changed since the last call."""
         with reading(self.ledger.engine) as session:
-            last = session.scalar(sa.select(sa.func.max(Audit.id))) or 0
-            changed = set(session.scalars(sa.select(Audit.dataset_key).where(Audit.id > self._seen).distinct()))
-        self._seen = last
-        touched, self.world.touched = changed | self.world.touched, set()
+            rows = session.execute(sa.select(Audit.id, Audit.dataset_key).where(Audit.id > self._seen)).all()
+        self._seen = max([self._seen, *(number for number, _ in rows)])
+        touched, self.world.touched = {key for _, key in rows} | self.world.touched, set()
         return {key for key in touched if key}
 
     def _rows(self, datasets: set[str] | None) -> list[tuple[str, str, str, ReplicaState]]:

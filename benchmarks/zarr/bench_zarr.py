@@ -25,8 +25,8 @@ import tifffile
 
 _OURS = """
 from pathlib import Path
-from als_assets.recon.multires import multires
-from als_assets.recon.zarr_store import Form
+from als_assets.recon.volume.multires import multires
+from als_assets.recon.volume.zarr_store import Form
 import numpy, tensorstore, tifffile
 from als_assets.recon import kernels
 kernels.halve(numpy.zeros((2, 2, 2), numpy.float32), numpy.zeros((1, 1, 1), numpy.float32), 2, 2, 2)

@@ -30,7 +30,7 @@ from als_assets.errors import ConfigError
 from als_assets.facility import Facility
 from als_assets.ledger import Ledger
 from als_assets.recon.sinks import Volume
-from als_assets.recon.zarrsink import zarr_sink
+from als_assets.recon.volume.zarrsink import zarr_sink
 
 Tell = Callable[..., Story]
 KITWARE = "https://kitware.github.io/itk-vtk-viewer/app/?fileToLoad={store}"

@@ -28,7 +28,7 @@ from starlette.staticfiles import StaticFiles
 
 from als_assets.board.standalone import build_store_app
 from als_assets.recon.sinks import Volume
-from als_assets.recon.zarrsink import zarr_sink
+from als_assets.recon.volume.zarrsink import zarr_sink
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 pytestmark = [

@@ -20,8 +20,8 @@ from ome_zarr_models.v04 import Image
 from recon_phantoms import ScanFile
 
 from als_assets.recon.cli import main
-from als_assets.recon.levels import level_shapes
-from als_assets.recon.pyramid import Pyramid
+from als_assets.recon.volume.levels import level_shapes
+from als_assets.recon.volume.pyramid import Pyramid
 
 
 def write_stack(folder: Path, volume: Any) -> None:

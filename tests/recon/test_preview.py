@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from recon_phantoms import Ellipse, ScanFile, disc
 
-from als_assets.recon import look, pictures
 from als_assets.recon.cli import main
-from als_assets.recon.pictures import GAP, STRIP, Caption
-from als_assets.recon.planes import binned, shifted, vertical_planes
+from als_assets.recon.views import look, pictures
+from als_assets.recon.views.pictures import GAP, STRIP, Caption
+from als_assets.recon.views.planes import binned, shifted, vertical_planes
 
 NAMES = ["centers.jpg", "histogram.png", "preview.json", "preview_xy.jpg", "preview_xz.jpg", "preview_yz.jpg", "projection.jpg"]
 SAMPLE = (*disc(0.5, 0.1, 0.1), Ellipse(2.0, 0.1, 0.1, -0.2, 0.2))

@@ -21,11 +21,12 @@ import pytest
 import tifffile
 from recon_phantoms import Ellipse, ScanFile, disc, distance
 
-from als_assets.recon import chain, sinks, tiff, zarrsink
+from als_assets.recon import chain, sinks, tiff
 from als_assets.recon import reconstruct as module
 from als_assets.recon.cli import main
 from als_assets.recon.engines import lanes
 from als_assets.recon.errors import OutputIncomplete
+from als_assets.recon.volume import zarrsink
 
 COMMAND = [sys.executable, "-m", "als_assets.recon", "reconstruct"]
 

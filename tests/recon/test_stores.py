@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from als_assets.recon.errors import ShapeMismatch
-from als_assets.recon.levels import CHUNK, Band, bands_of, halvings, level_shapes, spans
-from als_assets.recon.multires import multires
-from als_assets.recon.quantise import Scale
-from als_assets.recon.stack import Stack
-from als_assets.recon.zarr_store import Form
+from als_assets.recon.volume.levels import CHUNK, Band, bands_of, halvings, level_shapes, spans
+from als_assets.recon.volume.multires import multires
+from als_assets.recon.volume.quantise import Scale
+from als_assets.recon.volume.stack import Stack
+from als_assets.recon.volume.zarr_store import Form
 
 SHAPE = (140, 300, 300)
 FORMS = [Form("0.4", "float32"), Form("0.5", "float32"), Form("0.4", "uint16"), Form("0.5", "uint16")]

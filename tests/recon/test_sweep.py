@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from recon_phantoms import Ellipse, ScanFile, disc
 
-from als_assets.recon import sweep as module
 from als_assets.recon.cli import main
 from als_assets.recon.errors import BadParameters
-from als_assets.recon.pictures import GAP, STRIP
+from als_assets.recon.views import sweep as module
+from als_assets.recon.views.pictures import GAP, STRIP
 
 SAMPLE = (*disc(0.5, 0.1, 0.1), Ellipse(2.0, 0.1, 0.1, -0.2, 0.2))
 

@@ -22,14 +22,14 @@ import zarr
 from numpy.typing import NDArray
 from recon_phantoms import ScanFile
 
-from als_assets.recon import zarrsink as module
 from als_assets.recon.cli import main
 from als_assets.recon.errors import DiskFull, OutputBusy, OutputIncomplete
-from als_assets.recon.levels import CHUNK
-from als_assets.recon.pyramid import Pyramid
 from als_assets.recon.sinks import Product, SlabSink, Volume
-from als_assets.recon.zarr_store import Version
-from als_assets.recon.zarrsink import zarr_sink
+from als_assets.recon.volume import zarrsink as module
+from als_assets.recon.volume.levels import CHUNK
+from als_assets.recon.volume.pyramid import Pyramid
+from als_assets.recon.volume.zarr_store import Version
+from als_assets.recon.volume.zarrsink import zarr_sink
 
 ROWS, WIDTH, BATCH = 300, 96, 16
 
@@ -149,8 +149,8 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from test_zarrsink import fill, truth, volume
-from als_assets.recon.pyramid import Pyramid
-from als_assets.recon.zarrsink import zarr_sink
+from als_assets.recon.volume.pyramid import Pyramid
+from als_assets.recon.volume.zarrsink import zarr_sink
 honest, written = Pyramid._strip, []
 def strip(*given):
     written.append(honest(*given))
@@ -202,7 +202,7 @@ from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from test_zarrsink import fill, truth, volume
 from als_assets.recon.errors import ReconError
-from als_assets.recon.zarrsink import zarr_sink
+from als_assets.recon.volume.zarrsink import zarr_sink
 with zarr_sink(volume(Path(sys.argv[1]))) as sink:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
     try:

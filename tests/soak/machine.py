@@ -12,15 +12,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from ledger_kit import _migrated
 from sqlalchemy import event
 
 from als_assets.facility.models import LocationClass
 from als_assets.facility.retention import RawLeft, Retention, RetentionRule
 from als_assets.ledger import Ledger
-from als_assets.ledger.database import sqlite_url
-from als_assets.soak.lab import Lab
+from als_assets.ledger.database import sqlite_url, writing
+from als_assets.ledger.models import Base
+from als_assets.soak.lab import BEGIN, Lab
 from als_assets.soak.places import ALCF, ARCHIVE, DATA, beamline_policy
 
 FAULTS = {"transfer": ["fails", "corrupt", "nothing", "answer lost", "slow", "cut"]}
@@ -36,14 +37,22 @@ POLICIES = [
 ]
 
 
-def open_template(folder: Path, clock: Callable[[], datetime]) -> Ledger:
-    """A record that is not migrated anew for each history, and does not wait for the disk."""
-    (folder / "state").mkdir()
-    file = folder / "state" / "ledger.sqlite"
-    file.write_bytes(_migrated())
-    ledger = Ledger(sqlite_url(file), who="history", clock=clock)
-    event.listen(ledger.engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
-    return ledger
+class Record:
+    """One record for all histories, emptied before each: a new one would compile every statement anew."""
+
+    def __init__(self, folder: Path) -> None:
+        file = folder / "ledger.sqlite"
+        file.write_bytes(_migrated())
+        self.clock: Callable[[], datetime] = lambda: BEGIN
+        self.ledger = Ledger(sqlite_url(file), who="history", clock=lambda: self.clock())
+        event.listen(self.ledger.engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
+
+    def emptied(self, _folder: Path, clock: Callable[[], datetime]) -> Ledger:
+        self.clock = clock
+        with writing(self.ledger.engine) as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                session.execute(table.delete())
+        return self.ledger
 
 
 class Histories(RuleBasedStateMachine):
@@ -53,13 +62,14 @@ class Histories(RuleBasedStateMachine):
     histories = 0
     deletions = 0
     refusals = 0
+    record: Record
 
     def __init__(self) -> None:
         super().__init__()
         type(self).histories += 1
         self.folder = Path(tempfile.mkdtemp(prefix="als-history-"))
         self.next: dict[str, str] = {}
-        self.lab = Lab(self.folder, open_template, draw=lambda name: self.next.pop(name, ""), retention=POLICIES[0])
+        self.lab = Lab(self.folder, self.record.emptied, draw=lambda name: self.next.pop(name, ""), retention=POLICIES[0])
         self.lab.world.poll_s = 600
         self.scans: list[str] = []
         self.holds: list[int] = []
@@ -69,6 +79,10 @@ class Histories(RuleBasedStateMachine):
         type(self).refusals += self.lab.outcomes.get("blocked", 0) + self.lab.outcomes.get("called off", 0)
         self.lab.close()
         shutil.rmtree(self.folder)
+
+    @initialize()
+    def a_scan_that_is_safe(self) -> None:
+        self.new_scan((DATA, ARCHIVE, ALCF), True)
 
     def scan(self, number: int) -> str:
         return self.scans[number % len(self.scans)]

@@ -6,22 +6,23 @@ Here: how many are tried, and that the check can fail. Not here: what happens in
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
-from machine import Histories
+from machine import Histories, Record
 
 STEPS = int(os.environ.get("ALS_SOAK_STEPS", "10000"))
 A_HISTORY = 50
 
 
 @pytest.mark.timeout(0)
-def test_ten_thousand_steps(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ten_thousand_steps(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The promise itself. Another seed each time: what is found is printed with the history that leads there."""
 
     class Counted(Histories):
-        pass
+        record = Record(tmp_path)
 
     effort = settings(
         max_examples=max(1, STEPS // A_HISTORY + 10),
@@ -38,4 +39,4 @@ def test_ten_thousand_steps(capsys: pytest.CaptureFixture[str]) -> None:
     words = f"{steps} steps in {Counted.histories} histories: {Counted.deletions} deletions, {Counted.refusals} refused or called off"
     with capsys.disabled():
         print(f"\n{words}")
-    assert steps >= STEPS and Counted.deletions > STEPS / 100 and Counted.refusals > STEPS / 100
+    assert steps >= STEPS and Counted.deletions > STEPS / 200 and Counted.refusals > STEPS / 1000

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from als_assets.recon.errors import OutputIncomplete, explained_output
-from als_assets.recon.levels import CHUNK, Band, Triple, bands_of, level_shapes, spans
 from als_assets.recon.output import write_atomically
-from als_assets.recon.quantise import Scale
-from als_assets.recon.zarr_store import Form
+from als_assets.recon.volume.levels import CHUNK, Band, Triple, bands_of, level_shapes, spans
+from als_assets.recon.volume.quantise import Scale
+from als_assets.recon.volume.zarr_store import Form
 
 Images = NDArray[np.float32]
 Strips = Callable[[slice], Images]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from als_assets.recon.errors import InputUnreadable, ShapeMismatch
-from als_assets.recon.levels import Triple
+from als_assets.recon.volume.levels import Triple
 
 _AGAIN = "Run reconstruct again."
 _KINDS = ("float32", "uint16", "uint8")

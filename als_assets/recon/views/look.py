@@ -18,10 +18,10 @@ from als_assets.recon.chain import Corrector, Steps, geometry, pixel_size_mm
 from als_assets.recon.engine import Geometry, Images
 from als_assets.recon.engines import choose_engine
 from als_assets.recon.parameters import Parameters
-from als_assets.recon.planes import binned, shifted, vertical_planes
 from als_assets.recon.reconstruct import cores
 from als_assets.recon.scan import Scan
 from als_assets.recon.stitching import Stitch
+from als_assets.recon.views.planes import binned, shifted, vertical_planes
 
 _SLICE_WIDTH = 1024  # pixels of the slice across the axis; wider ones are binned
 _PLANE_WIDTH = 512  # of the planes along the axis

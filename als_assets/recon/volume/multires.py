@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from als_assets.recon.errors import InputUnreadable, MissingField, ShapeMismatch
-from als_assets.recon.levels import CHUNK, Band, bands_of
 from als_assets.recon.progress import Progress, Say
 from als_assets.recon.reconstruct import Summary
 from als_assets.recon.scan import Scan
-from als_assets.recon.stack import Stack
-from als_assets.recon.zarr_store import Form
-from als_assets.recon.zarrsink import StoreInWork
+from als_assets.recon.volume.levels import CHUNK, Band, bands_of
+from als_assets.recon.volume.stack import Stack
+from als_assets.recon.volume.zarr_store import Form
+from als_assets.recon.volume.zarrsink import StoreInWork
 
 
 def multires(folder: Path, raw: Path | None, output: Path | None, say: Say, form: Form | None = None) -> Summary:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from als_assets.recon import ngff
 from als_assets.recon.errors import OutputIncomplete, explained_output
-from als_assets.recon.levels import CHUNK, Band, Triple, spans
-from als_assets.recon.ngff import Description, Window
 from als_assets.recon.output import Staged, checked_name
-from als_assets.recon.pyramid import Pyramid, pyramid_bytes
 from als_assets.recon.reconstruct import available_memory_bytes, versions
-from als_assets.recon.zarr_store import Form, Pixels, Version
+from als_assets.recon.volume import ngff
+from als_assets.recon.volume.levels import CHUNK, Band, Triple, spans
+from als_assets.recon.volume.ngff import Description, Window
+from als_assets.recon.volume.pyramid import Pyramid, pyramid_bytes
+from als_assets.recon.volume.zarr_store import Form, Pixels, Version
 
 if TYPE_CHECKING:
     from als_assets.recon.sinks import Product, Volume

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from als_assets.recon.levels import CHUNK, Triple
+from als_assets.recon.volume.levels import CHUNK, Triple
 
 Version = Literal["0.4", "0.5"]
 Pixels = Literal["float32", "uint16"]

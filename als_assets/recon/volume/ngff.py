@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from als_assets.recon.levels import Triple, halvings, level_shapes
 from als_assets.recon.output import write_atomically
-from als_assets.recon.quantise import Scale
-from als_assets.recon.zarr_store import Form, level_path
+from als_assets.recon.volume.levels import Triple, halvings, level_shapes
+from als_assets.recon.volume.quantise import Scale
+from als_assets.recon.volume.zarr_store import Form, level_path
 
 UNITS = "1/cm"
 

@@ -20,13 +20,13 @@ from als_assets.recon import CONTRACT_VERSION
 from als_assets.recon.center import Center
 from als_assets.recon.chain import Corrector, find_center, pixel_size_mm
 from als_assets.recon.errors import OutputIncomplete, explained_output
-from als_assets.recon.look import Planes, Slices, coarse_frames, middle_slices, side_planes
 from als_assets.recon.output import write_atomically
 from als_assets.recon.parameters import Resolved
-from als_assets.recon.pictures import LIMIT_BYTES, Caption, Grey, Images, captioned, contact_sheet, grey, histogram, save, window
 from als_assets.recon.progress import Say
 from als_assets.recon.reconstruct import Summary
 from als_assets.recon.scan import Scan
+from als_assets.recon.views.look import Planes, Slices, coarse_frames, middle_slices, side_planes
+from als_assets.recon.views.pictures import LIMIT_BYTES, Caption, Grey, Images, captioned, contact_sheet, grey, histogram, save, window
 
 _DISK_BYTES_PER_S = 400e6  # assumed for the estimate; a single disk
 _BINS = 96
