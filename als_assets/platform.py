@@ -18,13 +18,13 @@ from als_assets.catalogue.delivery import DeliveryService
 from als_assets.catalogue.gather import RecordSource
 from als_assets.catalogue.reconcile import Reconciler
 from als_assets.compute import ComputeService
-from als_assets.compute.globus_compute import GlobusComputeTransport
-from als_assets.compute.globus_compute_client import ComputeClient
-from als_assets.compute.globus_compute_notes import Notes
+from als_assets.compute.globus_compute.client import ComputeClient
+from als_assets.compute.globus_compute.notes import Notes
+from als_assets.compute.globus_compute.transport import GlobusComputeTransport
 from als_assets.compute.local import LocalTransport
 from als_assets.compute.preview import PreviewMaker
 from als_assets.compute.sites import Sites
-from als_assets.compute.streaming import StreamService
+from als_assets.compute.streaming.service import StreamService
 from als_assets.compute.transport import Transport
 from als_assets.errors import ConfigError
 from als_assets.facility import ExportGate, Facility, Release, load_facility
@@ -99,7 +99,7 @@ class Platform:
             elif isinstance(site.compute, IriCompute):
                 transports[name] = self._iri(name, site.title, site.compute)
             elif site.compute is not None:
-                from als_assets.compute.sfapi import SfapiTransport  # its client takes long to import
+                from als_assets.compute.sfapi.transport import SfapiTransport  # its client takes long to import
 
                 identity = self.facility.identities[site.compute.identity]
                 assert isinstance(identity, SfapiIdentity)  # checked when the file was loaded
@@ -115,7 +115,7 @@ class Platform:
         return GlobusComputeTransport(title, setup, client, notes, [self.facility.location(place).site_root for place in places])
 
     def _iri(self, name: str, title: str, setup: IriCompute) -> Transport:
-        from als_assets.compute.iri import IriTransport  # not imported by who has no such site
+        from als_assets.compute.iri.transport import IriTransport  # not imported by who has no such site
 
         identity = self.facility.identities[setup.identity]
         assert isinstance(identity, TokenIdentity | SfapiIdentity)  # checked when the file was loaded

@@ -12,8 +12,9 @@ import pytest
 from facility_in_a_box import Bench
 from small_jobs import Shop, shop_at
 
-from als_assets.compute import globus_compute_client, submission
-from als_assets.compute.globus_compute import GlobusComputeTransport
+from als_assets.compute import submission
+from als_assets.compute.globus_compute import client as globus_compute_client
+from als_assets.compute.globus_compute.transport import GlobusComputeTransport
 from als_assets.simulator.box_alcf import LOGIN, POLARIS
 
 SUBMIT, BATCH = f"/v3/endpoints/{POLARIS}/submit", "/v2/batch_status"

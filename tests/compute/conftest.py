@@ -16,7 +16,8 @@ from bench_fixtures import bench, facility, zygote
 from facility_in_a_box import Bench
 from small_jobs import Shop, shop_at
 
-from als_assets.compute import sfapi_api, submission
+from als_assets.compute import submission
+from als_assets.compute.sfapi import api as sfapi_api
 
 __all__ = ["at_home", "bench", "facility", "nersc", "quick", "shop", "staged", "tiny_scan", "zygote"]
 

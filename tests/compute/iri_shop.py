@@ -18,7 +18,7 @@ from joserfc.jwk import RSAKey
 from small_jobs import Shop, shop_at
 
 from als_assets.compute import submission
-from als_assets.compute.iri import IriTransport
+from als_assets.compute.iri.transport import IriTransport
 from als_assets.facility.compute import IriCompute
 from als_assets.facility.identities import SfapiIdentity, TokenIdentity
 from als_assets.facility.secrets import SecretRef

@@ -15,7 +15,7 @@ from doomed import Zygote
 from facility_in_a_box import Bench
 from small_jobs import GOOD, Shop, shop_at
 
-from als_assets.compute import globus_compute_client
+from als_assets.compute.globus_compute import client as globus_compute_client
 from als_assets.compute.transport import TellsExpiry, TellsHealth
 from als_assets.errors import BadOutput, JobFailed
 from als_assets.ledger import OperationState

@@ -15,7 +15,7 @@ from alcf_shop import SUBMIT, AlcfShop, alcf, request_of
 from golden_jobs import HOSTILE
 from small_jobs import GOOD
 
-from als_assets.compute.globus_compute_client import ComputeClient
+from als_assets.compute.globus_compute.client import ComputeClient
 from als_assets.errors import BadOutput, ExportRefused, JobFailed
 from als_assets.ledger import OperationState
 from als_assets.simulator.box_alcf import LOGIN, POLARIS

@@ -12,10 +12,11 @@ import pytest
 from alcf_shop import BATCH, SUBMIT, AlcfShop, alcf, request_of
 from small_jobs import GOOD
 
-from als_assets.compute import globus_compute, globus_compute_calls
-from als_assets.compute.globus_compute import GlobusComputeTransport
-from als_assets.compute.globus_compute_client import ComputeClient
-from als_assets.compute.globus_compute_notes import Notes
+from als_assets.compute.globus_compute import calls as globus_compute_calls
+from als_assets.compute.globus_compute import transport as globus_compute
+from als_assets.compute.globus_compute.client import ComputeClient
+from als_assets.compute.globus_compute.notes import Notes
+from als_assets.compute.globus_compute.transport import GlobusComputeTransport
 from als_assets.errors import CredentialsRejected, JobFailed, JobRefused, SecretUnavailable, ServiceUnreachable, SiteNotReady
 from als_assets.facility.compute import GlobusCompute
 from als_assets.facility.identities import GlobusIdentity

@@ -15,7 +15,7 @@ from als_assets.ledger import OperationState
 __all__ = ["alcf"]
 
 OPERATIONS = "ledger.operations:Operations"
-TRANSPORT, CLIENT = "compute.globus_compute:GlobusComputeTransport", "compute.globus_compute_client:ComputeClient"
+TRANSPORT, CLIENT = "compute.globus_compute.transport:GlobusComputeTransport", "compute.globus_compute.client:ComputeClient"
 POINTS = [
     f"after {TRANSPORT}._check",
     f"after {CLIENT}.submit",  # the site was asked whether the job was ever begun: its task group exists, and nobody remembers it

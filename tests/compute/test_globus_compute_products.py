@@ -10,7 +10,7 @@ from alcf_shop import alcf
 from facility_in_a_box import FOLDER, Bench
 
 from als_assets.beamlines.bl832.writer import ScanHeader
-from als_assets.compute.globus_compute import GlobusComputeTransport
+from als_assets.compute.globus_compute.transport import GlobusComputeTransport
 from als_assets.facility.load import load_model
 from als_assets.facility.settings import Settings
 from als_assets.ledger import OperationState, ReplicaState

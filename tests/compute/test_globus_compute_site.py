@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from als_assets.compute import globus_compute_site
-from als_assets.compute.globus_compute_calls import FUNCTION, source
+from als_assets.compute.globus_compute import site as globus_compute_site
+from als_assets.compute.globus_compute.calls import FUNCTION, source
 
 _RUNNER = """
 import json, sys

@@ -12,9 +12,9 @@ from globus_compute_sdk.serialize import ComputeSerializer, JSONData, PureSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from als_assets.compute.globus_compute_client import packed, unpacked
-from als_assets.compute.globus_compute_notes import Notes
-from als_assets.compute.globus_compute_states import fate_of, view_of_state
+from als_assets.compute.globus_compute.client import packed, unpacked
+from als_assets.compute.globus_compute.notes import Notes
+from als_assets.compute.globus_compute.states import fate_of, view_of_state
 from als_assets.compute.outcomes import Reason, judge
 
 JSON = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text() | st.integers(), max_size=3)

@@ -100,7 +100,7 @@ def test_cancelling_is_believed_when_the_scheduler_says_so(olcf: Shop) -> None:
 
 
 def test_a_cancelling_that_the_site_forgot_is_told(olcf: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("als_assets.compute.iri._CANCEL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("als_assets.compute.iri.transport._CANCEL_TIMEOUT_S", 0.2)
     _, job_id = olcf.submit(LOOP)
     olcf.wait_until_running()
     fault = olcf.bench.control.add_fault(where="http", method="DELETE", path=f"{OLCF}/compute/cancel/*", status=204, body="")

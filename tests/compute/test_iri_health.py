@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from als_assets.compute.iri_health import health_of
-from als_assets.compute.iri_tokens import expiry_in
+from als_assets.compute.iri.health import health_of
+from als_assets.compute.iri.tokens import expiry_in
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from als_assets.compute.iri_jobs import NO_REASON, name_of, request_of, script_of, view_of
+from als_assets.compute.iri.jobs import NO_REASON, name_of, request_of, script_of, view_of
 from als_assets.compute.outcomes import LIVE, REASON_OF_STATE, judge
 from als_assets.compute.spec import JobSpec, Resources, Step
 from als_assets.facility.compute import IriCompute

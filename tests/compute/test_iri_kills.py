@@ -15,7 +15,7 @@ from als_assets.ledger import OperationState
 __all__ = ["olcf"]
 
 OPERATIONS, SUBMISSION = "ledger.operations:Operations", "compute.submission:Submission"
-IRI, FILES = "compute.iri:IriTransport", "transfer.site_files:SiteFiles"
+IRI, FILES = "compute.iri.transport:IriTransport", "transfer.site_files:SiteFiles"
 POINTS = [
     f"after {OPERATIONS}.begin",
     f"before {SUBMISSION}._ask",  # nothing was sent

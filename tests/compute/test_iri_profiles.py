@@ -12,7 +12,7 @@ import yaml
 from iri_shop import TOKEN, Profile, full_facilities
 from small_jobs import GOOD, spec_of
 
-from als_assets.compute.iri import IriTransport
+from als_assets.compute.iri.transport import IriTransport
 from als_assets.errors import ConfigError, CredentialsRejected, JobRefused, SecretUnavailable, ServiceUnreachable
 from als_assets.facility import load_facility
 from als_assets.simulator.box import Ports, make_box
@@ -293,7 +293,7 @@ def test_a_look_that_the_site_cannot_do_is_an_outage(
 
 
 def test_a_file_task_that_never_ends_is_an_outage(alcf: IriTransport, sites: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("als_assets.compute.iri_files._TASK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("als_assets.compute.iri.files._TASK_TIMEOUT_S", 0.1)
     sites.simulator.control.add_fault(where="http", path="*/task/*", status=200, body={"status": "active"}, times=None)
 
     with pytest.raises(ServiceUnreachable, match="did not finish the task"):

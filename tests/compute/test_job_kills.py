@@ -10,8 +10,8 @@ from als_assets.errors import JobFailed
 from als_assets.ledger import OperationState
 
 OPERATIONS = "ledger.operations:Operations"
-SFAPI, LOCAL = "compute.sfapi:SfapiTransport", "compute.local:LocalTransport"
-API = "compute.sfapi_api:SfapiApi"
+SFAPI, LOCAL = "compute.sfapi.transport:SfapiTransport", "compute.local:LocalTransport"
+API = "compute.sfapi.api:SfapiApi"
 SUBMISSION, WATCHING = "compute.submission:Submission", "ledger.watching:Watching"
 COMMON = [
     f"after {OPERATIONS}.begin",

@@ -11,7 +11,7 @@ from facility_in_a_box import Bench
 from small_jobs import GOOD, Shop
 
 from als_assets.compute import act as act_module
-from als_assets.compute.sfapi_api import SfapiApi
+from als_assets.compute.sfapi.api import SfapiApi
 from als_assets.errors import BadOutput, ExportRefused, JobFailed, JobLost
 from als_assets.ledger import OperationState
 

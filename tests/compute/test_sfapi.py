@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from small_jobs import GOOD, Shop
 
-from als_assets.compute import sfapi_api
-from als_assets.compute.sfapi_api import SfapiApi
+from als_assets.compute.sfapi import api as sfapi_api
+from als_assets.compute.sfapi.api import SfapiApi
 from als_assets.errors import JobRefused, ServiceUnreachable
 
 API = "/api/v1.2"

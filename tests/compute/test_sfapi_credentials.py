@@ -15,7 +15,7 @@ from facility_in_a_box import Bench
 from joserfc.jwk import RSAKey
 from small_jobs import Shop
 
-from als_assets.compute.sfapi import SfapiTransport
+from als_assets.compute.sfapi.transport import SfapiTransport
 from als_assets.errors import CredentialsRejected, SecretUnavailable, ServiceUnreachable
 from als_assets.facility.identities import SfapiIdentity
 from als_assets.facility.secrets import SecretRef
@@ -148,7 +148,7 @@ def test_an_outage_is_an_outage_also_where_the_login_uses_httpx2(tmp_path: Path)
     code = (
         "import sys; sys.path.append(sys.argv[1])\n"
         "import httpx, httpx2\n"
-        "from als_assets.compute import sfapi_api\n"
+        "from als_assets.compute.sfapi import api as sfapi_api\n"
         "assert {httpx.HTTPError, httpx2.HTTPError} <= set(sfapi_api._NO_TOKEN)\n"
         "api = sfapi_api.SfapiApi.__new__(sfapi_api.SfapiApi)\n"
         "class Client:\n"

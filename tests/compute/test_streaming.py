@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from facility_in_a_box import Bench, _free_port
 
-from als_assets.compute import service_script, stages, streaming
 from als_assets.compute.outcomes import SchedulerView
-from als_assets.compute.stages import Signs, Stage, advance
-from als_assets.compute.streaming import StreamService
+from als_assets.compute.streaming import script as service_script
+from als_assets.compute.streaming import service as streaming
+from als_assets.compute.streaming import stages
+from als_assets.compute.streaming.service import StreamService
+from als_assets.compute.streaming.stages import Signs, Stage, advance
 from als_assets.errors import HeldElsewhere, JobError, JobRefused, ServiceUnreachable
 from als_assets.facility.compute import Streaming
 from als_assets.ledger.job_models import ServiceSession
@@ -161,7 +163,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from als_assets.compute import streaming
+from als_assets.compute.streaming import service as streaming
 from als_assets.facility import load_facility
 from als_assets.facility.compute import Streaming
 from als_assets.platform import Platform

@@ -12,8 +12,8 @@ from joserfc.jwk import RSAKey
 from typer.testing import CliRunner
 
 from als_assets.cli import app
-from als_assets.compute.iri import IriTransport
-from als_assets.compute.sfapi import SfapiTransport
+from als_assets.compute.iri.transport import IriTransport
+from als_assets.compute.sfapi.transport import SfapiTransport
 from als_assets.compute.spec import JobSpec, Step
 from als_assets.compute.transport import Transport
 from als_assets.errors import ConfigError, JobRefused, ServiceUnreachable

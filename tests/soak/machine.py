@@ -107,12 +107,12 @@ class Histories(RuleBasedStateMachine):
     @rule(number=st.integers(0, 2), recipe=st.booleans())
     def reconstruct(self, number: int, recipe: bool) -> None:
         self.lab.run_job(self.scan(number), recipe=recipe)
-        self.lab.bring_back(self.scan(number), recipe=recipe)
+        self.lab.place_result(self.scan(number), recipe=recipe)
 
     @precondition(lambda self: self.scans)
-    @rule(number=st.integers(0, 2))
-    def repair(self, number: int) -> None:
-        self.lab.repair(self.scan(number))
+    @rule(number=st.integers(0, 2), place=st.sampled_from([DATA, ARCHIVE]))
+    def copy_through_the_service(self, number: int, place: str) -> None:
+        self.lab.copy_raw(self.scan(number), place)
 
     @precondition(lambda self: self.lab.world.blobs)
     @rule(number=st.integers(0, 30), how=st.sampled_from(["gone", "empty", "older", "rot"]))
@@ -153,12 +153,8 @@ class Histories(RuleBasedStateMachine):
         self.lab.cut_after_writes = writes
         self.lab.prune()
 
-    @rule()
-    def prune(self) -> None:
-        self.lab.prune()
-
-    @rule(days=st.integers(1, 20))
-    def prune_much_later(self, days: int) -> None:
+    @rule(days=st.integers(0, 20))
+    def prune(self, days: int) -> None:
         self.lab.now += timedelta(days=days)
         self.lab.prune()
 

@@ -17,6 +17,18 @@ STEPS = int(os.environ.get("ALS_SOAK_STEPS", "10000"))
 A_HISTORY = 50
 
 
+def effort(histories: int) -> settings:
+    return settings(
+        max_examples=histories,
+        stateful_step_count=A_HISTORY,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+        phases=[Phase.generate],  # shrinking takes minutes; a history that was found is repeated by its seed
+    )
+
+
 @pytest.mark.timeout(0)
 def test_ten_thousand_steps(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The promise itself. Another seed each time: what is found is printed with the history that leads there."""
@@ -24,17 +36,8 @@ def test_ten_thousand_steps(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     class Counted(Histories):
         record = Record(tmp_path)
 
-    effort = settings(
-        max_examples=max(1, STEPS // A_HISTORY + 10),
-        stateful_step_count=A_HISTORY,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        print_blob=True,
-        phases=[Phase.generate],  # shrinking takes minutes; a found history is repeated by its seed
-    )
-    while Counted.steps - Counted.histories < STEPS:  # the state before the first step is looked at too
-        run_state_machine_as_test(Counted, settings=effort)
+    while (done := Counted.steps - Counted.histories) < STEPS:  # the state before the first step is looked at too
+        run_state_machine_as_test(Counted, settings=effort((STEPS - done) // A_HISTORY + 1))
     steps = Counted.steps - Counted.histories
     words = f"{steps} steps in {Counted.histories} histories: {Counted.deletions} deletions, {Counted.refusals} refused or called off"
     with capsys.disabled():

@@ -141,7 +141,7 @@ def _live(facility_file: Path, work: str, point: str, arguments: dict[str, Any],
 
 
 def main(facility_file: Path) -> None:
-    import als_assets.compute.sfapi
+    import als_assets.compute.sfapi.transport
     import als_assets.platform  # noqa: F401 - imported once, before any fork
 
     sys.path.insert(0, str(Path(__file__).parent.parent / "compute"))

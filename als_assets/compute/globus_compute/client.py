@@ -1,7 +1,7 @@
 """Globus Compute over REST: functions, tasks, task groups and endpoints, with the service's errors in our words.
 
 Here: requests and the wire format. A POST that starts a task is sent once; only what changes nothing is repeated by the SDK. Not
-here: jobs (``globus_compute``), and the meaning of a task's state (``globus_compute_states``).
+here: jobs (``transport``), and the meaning of a task's state (``states``).
 Source: Globus Compute web API, https://compute.api.globus.org/redoc, and globus-compute-sdk 4.19, whose package is not needed here:
 importing it starts a thread.
 """

@@ -1,7 +1,7 @@
 """The transport to a site behind Globus Compute (ALCF): one registered function there starts scripts, tells, stops and lists.
 
 Here: jobs as tasks that are submitted once and found again, by their task group and by the claim file at the site. Not here: what
-the function does (``globus_compute_site``), words of states (``globus_compute_states``) and requests (``globus_compute_client``).
+the function does (``site``), words of states (``states``) and requests (``client``).
 The service has no key against doing a thing twice and no cancel: both are made by files at the site, named by the job.
 """
 
@@ -19,10 +19,10 @@ from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
-from als_assets.compute.globus_compute_calls import SiteFunction
-from als_assets.compute.globus_compute_client import ComputeClient, Where
-from als_assets.compute.globus_compute_notes import Notes
-from als_assets.compute.globus_compute_states import Fate, fate_of, view_of_state
+from als_assets.compute.globus_compute.calls import SiteFunction
+from als_assets.compute.globus_compute.client import ComputeClient, Where
+from als_assets.compute.globus_compute.notes import Notes
+from als_assets.compute.globus_compute.states import Fate, fate_of, view_of_state
 from als_assets.compute.health import SiteHealth
 from als_assets.compute.report import SchedulerView
 from als_assets.compute.script import render

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
-from als_assets.compute.iri_api import Answer, IriApi
+from als_assets.compute.iri.api import Answer, IriApi
 
 _TASK_TIMEOUT_S = 120.0
 _FIRST_PAUSE_S = 0.05

@@ -2,7 +2,7 @@
 
 Here: start, follow, extend, stop and the reaping of what nobody owns; the session's row in the record is the intent, so that a
 process killed anywhere is followed by the next. Not here: the stages a session goes through (``stages``), its script
-(``service_script``) and Dagster. Source: facts of the flow it replaces, and Welborn et al. 2024 (arXiv 2403.14352).
+(``script``) and Dagster. Source: facts of the flow it replaces, and Welborn et al. 2024 (arXiv 2403.14352).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from als_assets.compute.service_script import service_script
-from als_assets.compute.stages import BEGIN_GRACE, Signs, Stage, advance, newest_of
+from als_assets.compute.streaming.script import service_script
+from als_assets.compute.streaming.stages import BEGIN_GRACE, Signs, Stage, advance, newest_of
 from als_assets.compute.transport import Transport
 from als_assets.errors import AlsError, JobError, ServiceUnreachable
 from als_assets.facility import Facility

@@ -1,7 +1,7 @@
 """What a Globus Compute task, and the status file of its job at the site, mean in a scheduler's words.
 
 Here: every word of the service on purpose, and the reading of failures (a lost worker, a block that never started). Not here:
-requests (``globus_compute_client``), and what staff read (``report``).
+requests (``client``), and what staff read (``report``).
 Source: ``TaskState`` of globus-compute-common, and the errors of Parsl, which runs the workers.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from als_assets.compute.globus_compute_client import unpacked
+from als_assets.compute.globus_compute.client import unpacked
 from als_assets.compute.report import SchedulerView
 
 _WAITING = {
@@ -62,7 +62,7 @@ def fate_of(task: Mapping[str, Any] | None) -> Fate:
 
 
 def view_of_state(state: Mapping[str, Any]) -> SchedulerView | None:
-    """Read the site's own word about a job (``globus_compute_site``); None where it was never begun."""
+    """Read the site's own word about a job (``site``); None where it was never begun."""
     word = str(state.get("state", "UNKNOWN"))
     if word == "UNKNOWN":
         return None

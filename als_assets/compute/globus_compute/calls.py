@@ -1,7 +1,7 @@
 """The site function as something that can be called: registered once per content, asked small questions, answered in time or not.
 
 Here: the function's id, and waiting for the answers of small calls (a call that was not answered yet is waited for again, never sent
-twice). Not here: jobs (``globus_compute``) and what the function does (``globus_compute_site``).
+twice). Not here: jobs (``transport``) and what the function does (``site``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from als_assets.compute.globus_compute_client import ComputeClient, Submitted, Where, unpacked
-from als_assets.compute.globus_compute_notes import Notes
+from als_assets.compute.globus_compute.client import ComputeClient, Submitted, Where, unpacked
+from als_assets.compute.globus_compute.notes import Notes
 
 FUNCTION = "als_site"
 # The service allows 20 requests in 10 s for everything that an identity does.
@@ -23,7 +23,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 2.0
 
 def source() -> str:
     """The text that runs at the site."""
-    return resources.files("als_assets.compute").joinpath("globus_compute_site.py").read_text()
+    return resources.files("als_assets.compute.globus_compute").joinpath("site.py").read_text()
 
 
 class SiteFunction:

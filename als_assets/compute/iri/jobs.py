@@ -1,6 +1,6 @@
 """Jobs in the words of the IRI API: the request that starts one, and the scheduler's view in its answers.
 
-Here: pure functions between our values and the API's documents. Not here: HTTP (``iri_api``) and the transport (``iri``).
+Here: pure functions between our values and the API's documents. Not here: HTTP (``api``) and the transport.
 Source: DOE IRI Facility API v1 and v2, compute (https://github.com/doe-iri/iri-facility-api-docs).
 """
 

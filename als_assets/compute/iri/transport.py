@@ -1,7 +1,7 @@
 """The transport to a site behind the DOE IRI API: OLCF first, NERSC and ALCF by their own profiles.
 
-Here: finding, submitting, looking, cancelling, and the site's health. Not here: HTTP (``iri_api``), documents (``iri_jobs``) and files
-(``iri_files``, ``transfer.site_files``). A POST that starts a job is sent once; where the site offers it, under an idempotency key.
+Here: finding, submitting, looking, cancelling, and the site's health. Not here: HTTP (``api``), documents (``jobs``) and files
+(``files``, ``transfer.site_files``). A POST that starts a job is sent once; where the site offers it, under an idempotency key.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from als_assets.compute.health import SiteHealth
-from als_assets.compute.iri_api import Answer, IriApi
-from als_assets.compute.iri_files import IriFiles, SiteFiles
-from als_assets.compute.iri_health import health_of
-from als_assets.compute.iri_jobs import name_of, request_of, script_of, view_of
-from als_assets.compute.iri_tokens import ClientToken, FileToken, TokenSource, expiry_in
+from als_assets.compute.iri.api import Answer, IriApi
+from als_assets.compute.iri.files import IriFiles, SiteFiles
+from als_assets.compute.iri.health import health_of
+from als_assets.compute.iri.jobs import name_of, request_of, script_of, view_of
+from als_assets.compute.iri.tokens import ClientToken, FileToken, TokenSource, expiry_in
 from als_assets.compute.outcomes import SchedulerView
 from als_assets.compute.spec import JobSpec
 from als_assets.errors import ConfigError, JobRefused, ServiceUnreachable

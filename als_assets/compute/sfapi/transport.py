@@ -1,6 +1,6 @@
 """The transport to NERSC over the Superfacility API (SFAPI 1.2).
 
-Here: jobs, logs, listings, and how the machine is. Not here: tokens and requests (``sfapi_api``), what a state means (``outcomes``)
+Here: jobs, logs, listings, and how the machine is. Not here: tokens and requests (``api``), what a state means (``outcomes``)
 and when to submit (``submission``). The script's claim file says which job does the work: accounting may learn of a job late, and
 by itself shows only today's.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from als_assets.compute.health import SiteHealth
 from als_assets.compute.outcomes import SchedulerView
 from als_assets.compute.script import render, slurm_directives
-from als_assets.compute.sfapi_api import SfapiApi, unreachable
+from als_assets.compute.sfapi.api import SfapiApi, unreachable
 from als_assets.compute.spec import JobSpec
 from als_assets.errors import JobRefused, ServiceUnreachable
 from als_assets.facility.compute import SfapiCompute

@@ -1,6 +1,6 @@
 """Requests to an IRI API: authorised, sent once, and every answer that says nothing about the job told as an outage.
 
-Here: HTTP and the API's errors (problem documents, RFC 9457). Not here: what the calls mean (``iri``, ``iri_files``).
+Here: HTTP and the API's errors (problem documents, RFC 9457). Not here: what the calls mean (``transport``, ``files``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from als_assets.compute.iri_tokens import TokenSource
+from als_assets.compute.iri.tokens import TokenSource
 from als_assets.errors import CredentialsRejected, ServiceUnreachable
 from als_assets.facility.compute import IriCompute
 
