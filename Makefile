@@ -17,7 +17,7 @@ demo: .venv/.product
 	$(BIN)/als demo $(ARGS)
 
 test: .venv/.test
-	bash tests/browser-setup.sh && bash tests/slurm-setup.sh && $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	bash tests/browser-setup.sh && bash tests/slurm-setup.sh && $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/.test
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

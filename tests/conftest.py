@@ -1,15 +1,31 @@
-"""What the whole suite prints at its end: the tables that tests report, also from the processes of xdist.
+"""What the whole suite shares: its order, and the tables that tests report, printed at the end also from the processes of xdist.
 
-Here: the fixture ``told`` and the printing. Not here: any promise, and any fixture of one room.
+Here: the fixture ``told``, its printing, and the order of files. Not here: any promise, and any fixture of one room.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 _TOLD = "told"
+# Files that start a whole platform, which mostly waits. They are spread over the suite, so that two of them run beside other tests
+# (see `make test`), and none is left for the end, when it would run alone.
+_PLATFORMS = ["e2e/test_path.py", "e2e/test_crashes.py", "e2e/test_faults.py", "e2e/test_browser.py", "e2e/test_demo.py"]
+_BEGIN_AT = [0.0, 0.0, 0.3, 0.35, 0.6]  # of the other files
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path.relative_to(Path(__file__).parent).as_posix(), []).append(item)
+    order = [name for name in files if name not in _PLATFORMS]
+    others = len(order)
+    for moved, (name, share) in enumerate(zip(_PLATFORMS, _BEGIN_AT, strict=True)):
+        order.insert(int(share * others) + moved, name)
+    items[:] = [item for name in order for item in files.get(name, [])]
 
 
 @pytest.fixture

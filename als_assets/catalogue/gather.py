@@ -18,10 +18,8 @@ from als_assets import __version__
 from als_assets.beamlines.base import Beamline, Extract, Extractor
 from als_assets.catalogue.lifecycle import copies_of
 from als_assets.catalogue.model import FileEntry, Issue, Record, Thumbnail
-from als_assets.catalogue.pictures import thumbnail_of_image, thumbnail_of_pixels, thumbnail_read_by
 from als_assets.catalogue.records import Product, Surroundings, derived_record, raw_record
 from als_assets.catalogue.settings import RecordSettings
-from als_assets.catalogue.slices import orthogonal_slices
 from als_assets.facility import Facility
 from als_assets.facility.places import Place
 from als_assets.ledger import Dataset, Ledger, OperationKind, OperationState, Replica
@@ -101,11 +99,16 @@ class RecordSource:
         return f"{self.facility.board_url}/{kind}/{quote(key)}"
 
     def _projection(self, key: str, scan: Extract, issues: list[Issue]) -> list[Thumbnail]:
+        from als_assets.catalogue.pictures import thumbnail_read_by  # numpy and pillow: a run that writes no record needs neither
+
         ready = self._previews(key, ("projection",), issues)
         return ready or [t for t in [thumbnail_read_by(scan.thumbnail, "projection", issues)] if t is not None]
 
     def _slices(self, key: str, volume: Replica | None, issues: list[Issue]) -> list[Thumbnail]:
         """Of the volume itself where this machine sees it, else of the preview."""
+        from als_assets.catalogue.pictures import thumbnail_of_pixels
+        from als_assets.catalogue.slices import orthogonal_slices
+
         store = Path(self._results(volume)) if volume else None
         if store is None or not store.is_dir():
             return self._previews(key, ("preview_xy", "preview_xz", "preview_yz"), issues)
@@ -118,6 +121,8 @@ class RecordSource:
         return [thumbnail for thumbnail in made if thumbnail is not None]
 
     def _previews(self, key: str, names: Sequence[str], issues: list[Issue]) -> list[Thumbnail]:
+        from als_assets.catalogue.pictures import thumbnail_of_image
+
         folder = self.facility.state_dir / "media" / key
         found = [(name.replace("_", " "), folder / f"{name}.jpg") for name in names]
         made = (thumbnail_of_image(path.read_bytes(), title, issues) for title, path in found if path.exists())

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from als_assets.errors import ConfigError
 
 BUSY_TIMEOUT_S = 60
+_MIGRATIONS = Path(__file__).parent / "migrations"
 # The advisory lock of PostgreSQL under which writers of the record take turns (any number that nobody else uses).
 _WRITERS = 832832
 
@@ -103,8 +102,27 @@ def writing(engine: sa.Engine) -> Iterator[Session]:
 def migrate(engine: sa.Engine) -> None:
     """Bring the schema to the newest revision. Safe to call from several processes: SQLite's write lock, or an advisory
     lock of PostgreSQL, lets one do it and the others see it done."""
+    if _revision(engine) == _newest():
+        return
+    # Every process opens the record, and hardly any has to migrate it: the import takes longer than the look.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.connect().execution_options(als_write=True) as connection, connection.begin():
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _newest() -> str:
+    """The revisions are files named ``0001_what.py``, ``0002_what.py``, ..., each after the one before (a test holds that)."""
+    return max(path.name for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
+def _revision(engine: sa.Engine) -> str | None:
+    with reading(engine) as session:
+        if not sa.inspect(session.connection()).has_table("alembic_version"):
+            return None
+        found: str | None = session.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return found

@@ -97,6 +97,7 @@ class Deleter:
         """Raises AlsError when the copy must stay; it is as it was then."""
         replica = self.ledger.replicas.get(line.replica_id)
         proof = self._proof(replica, line.proof, line.why)
+        replica = self.ledger.replicas.get(line.replica_id)  # it may have been proven, too
         why = f"due by policy ({line.why}); the proof was looked at again"
         evidence = {**replica.evidence, **proof}
         return self.ledger.replicas.move(replica.id, ReplicaState.DELETING, why=why, evidence=evidence, while_verified=line.proof), proof

@@ -12,8 +12,8 @@ from typing import Any
 from als_assets.errors import CopyMismatch, PruneBlocked
 from als_assets.ledger import Ledger, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
-from als_assets.retention.snapshot import Scan, holds_and_work
-from als_assets.transfer import TransferService
+from als_assets.retention.snapshot import RAW, Scan, holds_and_work
+from als_assets.transfer import FreshProof, TransferService
 
 
 def check_proof(
@@ -28,22 +28,33 @@ def check_proof(
     """
     if not proof_ids:
         raise PruneBlocked(f"There is no proof copy of {what.dataset_key}.", next_step="Nothing to do: it is kept.")
-    return [_row(transfers, actor, ledger.replicas.get(number), max_age_days) for number in proof_ids]
+    copies = [ledger.replicas.get(number) for number in proof_ids]
+    # Those that are read here first: only against a good one of them can a remote copy be compared.
+    rows = [_row(transfers, actor, copy, max_age_days) for copy in sorted(copies, key=lambda c: not _mounted(transfers, c))]
+    if what.state is ReplicaState.VERIFIED and what.product == RAW and what.sha256 is None and _mounted(transfers, what):
+        # No sum of it was ever taken here: then it is only the mover's word that the others are copies of it.
+        _proven(transfers, actor, what, 0.0)
+    return sorted(rows, key=lambda row: str(row["location"]))
 
 
 def _row(transfers: TransferService, actor: Actor, copy: Replica, max_age_days: float) -> dict[str, Any]:
-    here = transfers.place(copy.location, copy.path).location.mounted and copy.sha256 is not None
+    here = _mounted(transfers, copy) and copy.sha256 is not None
+    return {"product": copy.product, **_proven(transfers, actor, copy, 0.0 if here else max_age_days).evidence}
+
+
+def _proven(transfers: TransferService, actor: Actor, copy: Replica, max_age_days: float) -> FreshProof:
     try:
-        if copy.state is not ReplicaState.VERIFIED:
-            raise CopyMismatch(f"it is {copy.state}", next_step="")
-        fresh = transfers.prove_again(actor, copy, 0.0 if here else max_age_days)
+        return transfers.prove_again(actor, copy, max_age_days)  # a copy that is not VERIFIED is refused there
     except CopyMismatch as mismatch:
         raise PruneBlocked(
             f"The copy of {copy.dataset_key} at {copy.location} did not hold when it was looked at again; nothing was deleted.",
             next_step=f"Look at that copy: als scan show {copy.dataset_key}",
             found=mismatch.sentence,
         ) from mismatch
-    return {"product": copy.product, **fresh.evidence}
+
+
+def _mounted(transfers: TransferService, copy: Replica) -> bool:
+    return transfers.place(copy.location, copy.path).location.mounted
 
 
 def wanted_by(ledger: Ledger, keys: Iterable[str]) -> dict[str, PruneBlocked]:

@@ -6,7 +6,7 @@ them (``plan``). Copies of products carry ``recipe``: what somebody needs to mak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -135,18 +135,22 @@ def uses_its_scan(operation: Operation) -> bool:
 
 
 def _recipes(session: Session, dataset_key: str | None) -> frozenset[ProductKey]:
-    """Products of which any copy, also a deleted one, tells how it was made."""
+    """Products of which any copy, also a deleted one, tells how it was made. One that was made without parameters of its own was made
+    from another of the same variant, whose recipe must be known then."""
     r = Replica
     query = sa.select(r.dataset_key, r.product, r.variant, r.evidence).where(r.product.not_in((RAW, STAGED_RAW)))
-    rows: Iterable[Any] = session.execute(_only(query, r.dataset_key, dataset_key))
-    return frozenset((key, product, variant) for key, product, variant, evidence in rows if has_recipe(evidence))
+    full: set[ProductKey] = set()
+    derived: set[ProductKey] = set()
+    for key, product, variant, evidence in session.execute(_only(query, r.dataset_key, dataset_key)):
+        if has_image(evidence):
+            (full if evidence.get("parameters") else derived).add((key, product, variant))
+    known = {(key, variant) for key, _, variant in full}
+    return frozenset(full | {one for one in derived if (one[0], one[2]) in known})
 
 
-def has_recipe(evidence: Mapping[str, Any]) -> bool:
-    """Whether evidence names the parameters and the image, by digest, that made a product."""
-    report = evidence.get("report") or {}
-    digest = evidence.get("image_digest") or report.get("image_digest") or ""
-    return evidence.get("parameters") is not None and str(digest).startswith("sha256:")
+def has_image(evidence: Mapping[str, Any]) -> bool:
+    """Whether evidence names the container image that made a product, by digest."""
+    return "@sha256:" in str((evidence.get("report") or {}).get("image", ""))
 
 
 def _only(query: Any, column: Any, dataset_key: str | None) -> Any:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -136,7 +137,7 @@ class Lab:
     def _make_product(self, key: str, *, recipe: bool) -> None:
         """Without a recipe nobody could make it again."""
         files = {f"{i}.tiff": f"slice {i} of {key}".encode() for i in range(2)}
-        evidence = {"parameters": "{}", "image_digest": f"sha256:{'0' * 64}"} if recipe else {}
+        evidence = {"parameters": "{}", "report": {"image": f"microct@sha256:{'0' * 64}"}} if recipe else {}
         self._made(key, RECON, self._variant(recipe), SCRATCH, f"{key}/rec{self._variant(recipe)}", files, evidence)
 
     def bring_back(self, key: str, *, recipe: bool = True) -> bool:
@@ -147,13 +148,13 @@ class Lab:
     def _variant(self, recipe: bool) -> str:
         return "" if recipe else "no-recipe"
 
-    def _made(self, key: str, product: str, variant: str, location: str, path: str, files: Files, evidence: dict[str, str]) -> None:
+    def _made(self, key: str, product: str, variant: str, location: str, path: str, files: Files, evidence: dict[str, Any]) -> None:
         row = self.ledger.replicas.expect(key, product, location, path, variant)
         if row.state is ReplicaState.EXPECTED:
             self.world.truth[(key, product, variant)] = files
             self._proven(row, product, variant, files, evidence)
 
-    def _proven(self, row: Replica, product: str, variant: str, files: Files, evidence: dict[str, str]) -> None:
+    def _proven(self, row: Replica, product: str, variant: str, files: Files, evidence: dict[str, Any]) -> None:
         self.world.put(self.world.place(row.location, row.path), (row.dataset_key, product, variant), files)
         known = self.facility.location(row.location).mounted
         manifest = Manifest.of(Entry(name, len(data), sha256(data).hexdigest() if known else None) for name, data in files.items())

@@ -151,7 +151,7 @@ class _Life:
         self.lab.new_scan(key, proposal=f"ALS-{len(self.keys) % 40}")
         self.todo += [(key, "data"), (key, "archive")]
         dice = self.random.random()
-        self.todo += [(key, step) for step, share in (("job", 0.5), ("back", 0.2), ("alcf", 0.1)) if dice < share]
+        self.todo += [(key, step) for step, share in (("job", 0.3), ("back", 0.15), ("alcf", 0.05)) if dice < share]
 
     def _step(self, key: str, step: str) -> None:
         lab, recipe = self.lab, hash_of(key) % 10 != 0

@@ -15,13 +15,15 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from ledger_kit import Clock, address, fresh_ledger, new_scan
 
+from als_assets import ledger as ledger_package
 from als_assets.errors import ConfigError, DatasetUnknown, LedgerError
 from als_assets.facility import load_facility
 from als_assets.facility.secrets import SecretRef
 from als_assets.ledger import Ledger, OperationKind, Replica, ReplicaState
-from als_assets.ledger.database import BUSY_TIMEOUT_S, make_engine, migrate, reading, sqlite_url, writing
+from als_assets.ledger.database import BUSY_TIMEOUT_S, _newest, make_engine, migrate, reading, sqlite_url, writing
 from als_assets.ledger.models import Base, UtcTime
 
 
@@ -58,6 +60,20 @@ def test_migrations_make_the_same_tables_as_the_models_do(ledger: Ledger, tmp_pa
 
 def _words(index: Any) -> list[str]:
     return [f"{name}: {value}" for name, value in index["dialect_options"].items()]
+
+
+def test_revisions_follow_each_other_as_their_files_are_numbered() -> None:
+    scripts = ScriptDirectory(str(Path(ledger_package.__file__).parent / "migrations"))
+    numbers = [script.revision for script in scripts.walk_revisions()]
+    assert scripts.get_heads() == [_newest()] and numbers == sorted(numbers, reverse=True)
+
+
+def test_an_older_record_is_brought_up_to_date(ledger: Ledger, reopen: Callable[[], Ledger]) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE alembic_version"))
+        for table in reversed(Base.metadata.sorted_tables):
+            table.drop(connection)
+    assert reopen().datasets.list() == []
 
 
 def test_migrating_again_keeps_the_record(ledger: Ledger, reopen: Callable[[], Ledger]) -> None:

@@ -93,7 +93,8 @@ def recon_on_data832(context: dg.AssetExecutionContext, platform: PlatformResour
 
 
 def newest(parts: Platform, key: str, product: str) -> Replica:
-    """The most recently verified replica of a product, of any variant, at the site that made it.
+    """The most recently made replica of a product, of any variant, at the site that made it (proving an older one again does not
+    make it newer).
 
     Raises:
         NoVerifiedSource: it was never made, or is gone.
@@ -105,7 +106,7 @@ def newest(parts: Platform, key: str, product: str) -> Replica:
             f"There is no verified {product} of scan {key}.",
             next_step="Materialize recon_tiff of this scan first; it may have failed or been pruned.",
         )
-    return made[0]
+    return max(made, key=lambda c: c.changed_at)
 
 
 def _reconstruct(
