@@ -33,14 +33,9 @@ def crowd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         url = sqlite_url(tmp_path_factory.mktemp("crowd") / "ledger.sqlite")
     else:
         url = new_database(request.getfixturevalue("postgresql"), "crowd")
-    command = [sys.executable, str(WORKER), url, "work"]
-    running = [
-        subprocess.Popen([*command, str(i), str(SCANS), str(ROUNDS)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for i in range(PROCESSES)
-    ]
-    errors = [process.communicate(timeout=110)[1] for process in running]
-    assert errors == [""] * PROCESSES
-    assert [process.returncode for process in running] == [0] * PROCESSES
+    command = [sys.executable, str(WORKER), url, "crowd", str(PROCESSES), str(SCANS), str(ROUNDS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     ledger = Ledger.open(url)
     yield ledger
     ledger.close()
