@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check docs soak bench clean
+.PHONY: demo test check docs histories soak bench clean
 
 .venv/.product: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv && $(BIN)/pip install -q -c constraints.txt -e . && touch $@
@@ -24,6 +24,9 @@ check: .venv/.test
 
 docs: .venv/.test
 	$(BIN)/pip install -q -c constraints.txt -e '.[docs]' && $(BIN)/mkdocs build --strict
+
+histories: .venv/.test
+	ALS_SOAK_STEPS=10000 $(BIN)/pytest tests/soak/test_histories.py -q $(ARGS)
 
 soak: .venv/.test
 	ALS_SOAK_STEPS=100000 $(BIN)/pytest tests/soak/test_histories.py -q $(ARGS) && $(BIN)/als soak
