@@ -15,7 +15,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import defer
 
-from als_assets.ledger import Audit, Dataset, Hold, Ledger, Operation, Replica, Worker
+from als_assets.ledger import Audit, Dataset, Hold, Ledger, Operation, OutboxRow, Replica, Worker
 from als_assets.ledger.database import reading
 from als_assets.ledger.states import OPEN_OPERATIONS
 from als_assets.ledger.workers import SILENCE, Life
@@ -25,7 +25,7 @@ DISPATCH = "dispatch of "
 STEP = "step "
 MOST_WORDS = 8
 
-Row = TypeVar("Row", Replica, Operation, Audit)
+Row = TypeVar("Row", Replica, Operation, OutboxRow, Audit)
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class ScanRecord:
     living: frozenset[str]
     gone: frozenset[str]
     hold: Hold | None = None
+    outbox: Sequence[OutboxRow] = ()
 
     @property
     def decision(self) -> Audit | None:
@@ -72,6 +73,8 @@ def read_scans(ledger: Ledger, datasets: Sequence[Dataset]) -> list[ScanRecord]:
         copies = sa.select(Replica).where(Replica.dataset_key.in_(keys)).options(defer(Replica.packed_manifest)).order_by(Replica.id)
         replicas = _by_key(session.scalars(copies))
         operations = _by_key(session.scalars(sa.select(Operation).where(Operation.dataset_key.in_(keys)).order_by(Operation.id.desc())))
+        unwritten = sa.select(OutboxRow).where(OutboxRow.dataset_key.in_(keys), OutboxRow.done_at.is_(None)).order_by(OutboxRow.id)
+        outbox = _by_key(session.scalars(unwritten))
         notes = _by_key(session.scalars(sa.select(Audit).where(Audit.dataset_key.in_(keys), noteworthy).order_by(Audit.id.desc())))
     runs = _runs(ledger, keys, [o for rows in operations.values() for o in rows])
     lives = {run: ledger.workers.life_of(run) for run in {run for group in runs.values() for run in group}}
@@ -84,6 +87,7 @@ def read_scans(ledger: Ledger, datasets: Sequence[Dataset]) -> list[ScanRecord]:
             living=frozenset(run for run in runs[dataset.key] if lives[run] is Life.ALIVE),
             gone=frozenset(run for run in runs[dataset.key] if lives[run] is Life.GONE),
             hold=ledger.holds.on(dataset),
+            outbox=outbox[dataset.key],
         )
         for dataset in datasets
     ]

@@ -14,7 +14,7 @@ from als_assets.board.records import ScanRecord
 from als_assets.board.verdict import Matter, Step, StepState, judge
 from als_assets.facility import Facility
 from als_assets.facility.models import BeamlineSetup
-from als_assets.ledger import Operation, OperationKind, OperationState, Replica, ReplicaState
+from als_assets.ledger import Operation, OperationKind, OperationState, OutboxKind, Replica, ReplicaState
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,10 @@ def _catalogued(*, raw: bool) -> Callable[[ScanRecord, BeamlineSetup, datetime |
         first = every[-1].key if every else ""
         mine: list[Operation] = [o for o in every if (o.key == first) is raw]
         times = [o.finished_at for o in mine if o.state is OperationState.SUCCEEDED and o.finished_at is not None]
-        return Matter(operations=mine, done_at=max(times, default=None))
+        kind = OutboxKind.RAW if raw else OutboxKind.DERIVED
+        # A row without a next try was refused: that is a failure, which a person must look at.
+        unwritten = next((row for row in record.outbox if row.kind is kind and row.next_try_at is not None), None)
+        return Matter(operations=mine, done_at=max(times, default=None), unwritten=unwritten)
 
     return matter
 

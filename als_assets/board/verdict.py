@@ -15,7 +15,7 @@ from typing import Any
 from als_assets.board.links import Link, partition_page, remote_pages, run_page, safe_url
 from als_assets.board.records import ScanRecord
 from als_assets.facility import Facility
-from als_assets.ledger import Audit, Operation, OperationKind, OperationState, Replica, ReplicaState
+from als_assets.ledger import Audit, Operation, OperationKind, OperationState, OutboxRow, Replica, ReplicaState
 from als_assets.ledger.states import OPEN_OPERATIONS
 
 RETRY = "Open the run in Dagster and choose 'Re-execute from failure'."
@@ -62,6 +62,7 @@ class Matter:
     settled: frozenset[int] = frozenset()
     done_at: datetime | None = None
     complete: bool = False
+    unwritten: OutboxRow | None = None  # the record that SciCat could not take yet, and will
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def judge(facility: Facility, record: ScanRecord, asset: str, title: str, matter
     failure = _failure(record, asset, matter)
     found = (
         _going_on(record, matter, failure)
+        or _queued(matter)
         or failure
         or _doubtful(matter)
         or _done(matter)
@@ -118,6 +120,16 @@ def _going_on(record: ScanRecord, matter: Matter, failure: _Found | None) -> _Fo
         return _Found(StepState.STOPPED, words, after, begun, operation=opened)
     progress = opened.handle.get("progress")
     return _Found(StepState.GOING_ON, str(progress) if progress else _beginning(opened), at=begun, operation=opened)
+
+
+def _queued(matter: Matter) -> _Found | None:
+    """A record that is kept for SciCat to come back is no failure, whatever the attempts say."""
+    row = matter.unwritten
+    if row is None:
+        return None
+    words = f"Waiting for SciCat since {row.enqueued_at:%Y-%m-%d %H:%M} UTC"
+    words += f" (tried {row.attempts} times: {row.last_error})" if row.last_error else "."
+    return _Found(StepState.WAITING, words, "Nothing to do: it is written as soon as SciCat answers.", row.enqueued_at)
 
 
 def _beginning(operation: Operation) -> str:

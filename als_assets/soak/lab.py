@@ -51,10 +51,10 @@ class Lab:
 
     def __post_init__(self) -> None:
         self.facility = soak_facility(self.folder)
-        self.ledger = self.open_ledger(self.folder, lambda: self.now)
+        self.ledger = self.open_ledger(self.folder, self._clock)
         self._begins = self._write_begins
         event.listen(self.ledger.engine, "begin", self._begins)
-        self.world = World(self.facility, lambda: self.now, lambda name: self.draw(name))
+        self.world = World(self.facility, self._clock, lambda name: self.draw(name))
         self.watch = Watch(self.facility, self.ledger, self.world, lambda: self.retention)
         self.world.on_delete = self.watch.deleting
         gate = ExportGate(self.facility, lambda _key: Release(True, "a soak"))
@@ -65,6 +65,11 @@ class Lab:
     def close(self) -> None:
         event.remove(self.ledger.engine, "begin", self._begins)
         self.ledger.close()
+
+    def _clock(self) -> datetime:
+        """No two looks at the clock are at the same moment."""
+        self.now += timedelta(milliseconds=1)
+        return self.now
 
     def _write_begins(self, connection: sa.Connection) -> None:
         if self.cut_after_writes is None or not connection.get_execution_options().get("als_write", False):
@@ -78,7 +83,6 @@ class Lab:
 
     def act(self, work: Callable[[Actor], object]) -> bool:
         """One process does some work. It may die (then False), and it may find that it cannot (then False)."""
-        self.now += timedelta(seconds=1)
         actor = Actor(f"run{next(self._runs)}", lambda _run: True, self._wait)
         try:
             work(actor)

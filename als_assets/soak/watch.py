@@ -20,6 +20,8 @@ from als_assets.ledger.database import reading
 from als_assets.soak.world import What, World
 
 RAW, STAGED = "raw", "staged_raw"
+# A copy that was damaged on its way is called verified so much later at most.
+ARRIVAL = timedelta(hours=1)
 
 
 @dataclass
@@ -76,14 +78,16 @@ class Watch:
         return len(good) >= rule.verified_copies_elsewhere or (bool(raw) and what[2] != "no-recipe")
 
     def _good(self, path: str, days: float) -> bool:
-        """Whole; or rotten in a way that nobody could see: not where checksums are read, and not when they had to be compared again."""
+        """Whole; or rotten in a way that nobody could see: not where checksums are read, not since they had to be compared again, and
+        not since they were compared again on record."""
         if self.world.intact(path):
             return True
         row = self._row(path)
         if self.world.spoiled.get(path) != "rot" or row is None or row.verified_at is None:
             return False
         unseen = not self.facility.location(row.location).mounted or row.sha256 is None
-        return unseen and self.ledger.clock() - row.verified_at <= timedelta(days=days)
+        since = row.verified_at <= self.world.spoiled_at[path] + ARRIVAL
+        return unseen and since and self.ledger.clock() - row.verified_at <= timedelta(days=days)
 
     def hourly(self, *, everything: bool = False) -> None:
         """The record against the world: all of it, or the scans to which anything has happened since the last check (a promise that

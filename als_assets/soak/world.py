@@ -54,6 +54,7 @@ class World:
     truth: dict[What, Files] = field(default_factory=dict)
     owner: dict[str, What] = field(default_factory=dict)
     spoiled: dict[str, str] = field(default_factory=dict)
+    spoiled_at: dict[str, datetime] = field(default_factory=dict)
     down: dict[str, datetime] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)  # scans whose bytes changed
@@ -78,7 +79,7 @@ class World:
     def spoil(self, key: str, how: str) -> None:
         """The world destroys a copy: "gone", "empty" (a zero-byte namesake), "older" (an earlier version of another size) or "rot" (the
         same size, other bytes)."""
-        self.spoiled[key] = how
+        self.spoiled[key], self.spoiled_at[key] = how, self.clock()
         self.faults[how] = self.faults.get(how, 0) + 1
         if how == "gone":
             self._remove(key)
@@ -196,7 +197,7 @@ class World:
         if fault != "nothing" and moved:
             self.put(request.destination, self.owner[request.source.mover_path], {**there, **source})
             if not self.intact(request.source.mover_path):
-                self.spoiled[target] = self.spoiled.get(request.source.mover_path, "rot")
+                self.spoiled[target], self.spoiled_at[target] = self.spoiled.get(request.source.mover_path, "rot"), self.clock()
         if fault == "corrupt" and moved:
             self.spoil(target, "rot")
         counts = {"files_transferred": len(moved), "files_skipped": len(source) - len(moved)}

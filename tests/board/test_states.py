@@ -9,7 +9,7 @@ from board_pages import Browser
 from board_story import TASK, Clock, Story
 
 from als_assets.facility import Facility
-from als_assets.ledger import Ledger, OperationState, ReplicaState, Worker
+from als_assets.ledger import Ledger, OperationState, OutboxKind, ReplicaState, Worker
 from als_assets.ledger.database import writing
 
 Tell = Callable[..., Story]
@@ -268,3 +268,16 @@ def test_nothing_to_wait_for_tells_what_to_press(browser: Browser, tell: Tell) -
     story.started()
     story.copied("data832_raw")
     assert "press 'Materialize'" in browser.step(story.key, "recon_tiff")[1]
+
+
+def test_a_record_that_waits_for_scicat_is_no_failure(browser: Browser, tell: Tell, ledger: Ledger) -> None:
+    story = tell()
+    story.started()
+    story.copied("data832_raw")
+    row = ledger.outbox.enqueue(f"als/{story.key}", story.key, OutboxKind.RAW, {})
+    ledger.outbox.delay(row.id, "SciCat did not answer")
+    state, words = browser.step(story.key, "scicat_record")
+    assert state == "waiting" and "Waiting for SciCat since" in words and "SciCat did not answer" in words
+    assert "written as soon as SciCat answers" in words and browser.step(story.key, "raw_on_data832")[0] == "done"
+    ledger.outbox.park(row.id, "SciCat refused it")
+    assert "Waiting for SciCat" not in browser.step(story.key, "scicat_record")[1], "a refusal needs a person"
