@@ -5,6 +5,7 @@ Here: the fixture ``told``, its printing, and the order of files. Not here: any 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,11 @@ _TOLD = "told"
 # (see `make test`), and none is left for the end, when it would run alone.
 _PLATFORMS = ["e2e/test_path.py", "e2e/test_crashes.py", "e2e/test_faults.py", "e2e/test_browser.py", "e2e/test_demo.py"]
 _BEGIN_AT = [0.0, 0.0, 0.3, 0.35, 0.6]  # of the other files
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All programs that tests start share compiled code; compiling it anew for each simulated facility took minutes."""
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "numba"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -36,7 +36,7 @@ class PreviewMaker:
 
     def __init__(self, state_dir: Path, board_url: str) -> None:
         self._media = state_dir / "media"
-        self._environment = {"NUMBA_CACHE_DIR": str(state_dir / "numba")}
+        self._environment = {"NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR") or str(state_dir / "numba")}
         self._board_url = board_url
 
     def make(self, dataset_key: str, raw: Path) -> Preview:

@@ -17,6 +17,7 @@ import yaml
 from joserfc.jwk import RSAKey
 
 from als_assets.simulator import box_alcf, box_olcf
+from als_assets.simulator.caches import numba_cache
 
 SPOT = "44ae904c-ab64-4145-a8f0-7287de38324d"
 DATA = "75b478b2-37af-46df-bfbd-71ed692c6506"
@@ -129,7 +130,7 @@ def _simulator(root: Path, ports: Ports, keys: dict[str, str], changes: dict[str
         "sfapi": {
             "clients": {_SFAPI_CLIENT: public},
             "roots": [str(root / "nersc")],
-            "environment": {"NUMBA_CACHE_DIR": str(root.parent / "numba")},
+            "environment": {"NUMBA_CACHE_DIR": numba_cache(root.parent)},
         },
         "iri": box_olcf.iri(root, keys),
         "compute": box_alcf.compute(),
@@ -192,10 +193,10 @@ def _facility(root: Path, state_dir: Path, ports: Ports) -> dict[str, Any]:
 
 
 def _bare(state_dir: Path) -> dict[str, Any]:
-    """Programs run with this Python, and keep their compiled code in the state folder."""
+    """Programs run with this Python, and keep their compiled code where the others do."""
     return {
         "container": {"command": "none", "python": sys.executable},
-        "environment": {"NUMBA_CACHE_DIR": str(state_dir / "numba")},
+        "environment": {"NUMBA_CACHE_DIR": numba_cache(state_dir)},
     }
 
 

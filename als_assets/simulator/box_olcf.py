@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from als_assets.simulator.caches import numba_cache
+
 OLCF = "36d521b3-c182-4071-b7d5-91db5d380d42"
 ORION = "/lustre/orion/als/proj-shared/8.3.2"
 TOKEN_FILE = "olcf-token"
@@ -35,7 +37,7 @@ def iri(root: Path, keys: dict[str, str], *, slurm: bool = False) -> dict[str, A
         "user": "als_auser",
         "tokens": {keys[TOKEN_FILE]: {"user": "als_auser", "project": "als"}},
         "roots": [str(root / "olcf")],
-        "environment": {"NUMBA_CACHE_DIR": str(root.parent / "numba")},
+        "environment": {"NUMBA_CACHE_DIR": numba_cache(root.parent)},
         "backend": "slurm" if slurm else "processes",
     }
     return {"olcf": olcf}

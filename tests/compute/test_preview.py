@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from facility_in_a_box import Bench
 from PIL import Image
 
 from als_assets.compute import preview as preview_module
@@ -17,8 +16,7 @@ from als_assets.simulator.detector import synthetic_scan
 
 
 @pytest.fixture
-def maker(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreviewMaker:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(bench.platform.facility.state_dir / "numba"))
+def maker(tmp_path: Path) -> PreviewMaker:
     return PreviewMaker(tmp_path, "http://127.0.0.1:8000")
 
 
