@@ -61,6 +61,9 @@ class Judge:
         others = [c for c in self._by_product.get(copy.of, []) if c.location != copy.location]
         if not others:
             return Proof((), "it is the only verified copy of the raw file")
+        if (suspect := self._snapshot.disputed.get(copy.dataset_key)) is not None:
+            # They agree with each other and not with that one: it may be the only good one.
+            return Proof((), f"the raw copy at {suspect} is suspect; until it is known which copy is right, none goes")
         archive = wanted.archive and bool(self._archives.get(self._snapshot.scans[copy.dataset_key].beamline))
         chosen = self._choose(copy, others, wanted, archive)
         where = self._where(others)

@@ -57,12 +57,14 @@ class Scan:
 @dataclass(frozen=True)
 class Snapshot:
     """What is on record. ``copies`` are those in state VERIFIED or DELETING; ``raw_gone`` are scans of which a raw copy was deleted;
+    ``disputed`` tells where a raw copy lies that is suspect;
     ``busy`` tells what is going on with a scan; ``holds`` are all that were not released (some may have run out); ``recipes`` are
     products whose parameters and image digest are known; ``free_bytes`` is known for some locations."""
 
     copies: Sequence[Copy]
     scans: Mapping[str, Scan]
     raw_gone: frozenset[str] = frozenset()
+    disputed: Mapping[str, str] = field(default_factory=dict)
     busy: Mapping[str, str] = field(default_factory=dict)
     holds: Sequence[Hold] = ()
     recipes: frozenset[ProductKey] = frozenset()
@@ -91,6 +93,7 @@ def snapshot_of(ledger: Ledger, free_bytes: Mapping[str, int] | None = None, dat
             copies=copies,
             scans=_scans(session, dataset_key),
             raw_gone=_raw_gone(session),
+            disputed=_disputed(session),
             busy=_busy(session),
             holds=_holds(session),
             recipes=_recipes(session, dataset_key),
@@ -117,6 +120,11 @@ def _scans(session: Session, dataset_key: str | None) -> dict[str, Scan]:
 def _raw_gone(session: Session) -> frozenset[str]:
     query = sa.select(Replica.dataset_key).where(Replica.product == RAW, Replica.state == _S.DELETED)
     return frozenset(session.scalars(query))
+
+
+def _disputed(session: Session) -> dict[str, str]:
+    query = sa.select(Replica.dataset_key, Replica.location).where(Replica.product == RAW, Replica.state == _S.SUSPECT)
+    return dict(session.execute(query).tuples().all())
 
 
 def _holds(session: Session) -> Sequence[Hold]:

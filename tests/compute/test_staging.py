@@ -78,7 +78,7 @@ def test_a_deletion_that_does_not_end_is_told(quick: Any) -> None:
 def test_a_failed_job_leaves_the_truth_about_its_staged_file(quick: Any) -> None:
     bakery = quick(NERSC)
     name = f"*{bakery.scan.key}*"
-    bakery.bench.control.add_fault(where="job", name=name, action="node_fail")
+    bakery.bench.control.add_fault(where="job", name=name, action="exit", exit_code=3, times=1)
     with pytest.raises(JobError):
         bakery.reconstruct()
     copy, file = staged_raw(bakery)

@@ -33,6 +33,7 @@ class World:
     holds: list[Hold] = field(default_factory=list)
     busy: dict[str, str] = field(default_factory=dict)
     raw_gone: set[str] = field(default_factory=set)
+    disputed: dict[str, str] = field(default_factory=dict)
     recipes: set[tuple[str, str, str]] = field(default_factory=set)
     free: dict[str, int] = field(default_factory=dict)
     _ids: count[int] = field(default_factory=lambda: count(1))
@@ -57,7 +58,9 @@ class World:
 
     def snapshot(self) -> Snapshot:
         scans = {c.dataset_key: Scan(c.dataset_key, "bl832", "ALS-1") for c in self.copies}
-        return Snapshot(self.copies, scans, frozenset(self.raw_gone), self.busy, self.holds, frozenset(self.recipes), self.free)
+        return Snapshot(
+            self.copies, scans, frozenset(self.raw_gone), self.disputed, self.busy, self.holds, frozenset(self.recipes), self.free
+        )
 
     def plan(self, facility: Facility, retention: Retention | None = None, now: datetime = NOW) -> list[PlanLine]:
         return plan(facility, retention or policy(), self.snapshot(), now)

@@ -64,6 +64,12 @@ class TestTwoCopiesAtTwoSitesOneInAnArchive:
     def test_only_verified_copies_count(self, facility: Facility, state: ReplicaState) -> None:
         assert kept(World().copy("spot", 1).copy("data_raw", 1).copy("far_raw", 1, state=state), with_archive(facility))
 
+    def test_while_a_raw_copy_is_suspect_none_goes(self, facility: Facility) -> None:
+        world = World(disputed={"sand": "data_scratch"}).copy("spot", 1).copy("data_raw", 1).copy("far_raw", 1)
+        words = "kept: the raw copy at data_scratch is suspect; until it is known which copy is right, none goes"
+        assert kept(world, with_archive(facility)) == words
+        assert kept(World(world.copies, disputed={"clay": "spot"}), with_archive(facility)) == ""
+
     def test_a_staged_raw_file_counts_for_nothing(self, facility: Facility) -> None:
         assert kept(World().copy("spot", 1).copy("data_raw", 1).copy("far_scratch", 1, product="staged_raw"), facility)
 

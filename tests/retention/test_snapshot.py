@@ -90,6 +90,12 @@ def test_a_raw_copy_that_went_is_remembered(store: Store, due: Replica) -> None:
     assert snapshot_of(store.ledger).raw_gone == {"sand"}
 
 
+def test_a_suspect_raw_copy_is_told(store: Store, due: Replica) -> None:
+    assert snapshot_of(store.ledger).disputed == {}
+    store.ledger.replicas.move(due.id, S.SUSPECT, why="a test")
+    assert snapshot_of(store.ledger).disputed == {"sand": "data_scratch"}
+
+
 def test_what_uses_a_scan(store: Store, due: Replica) -> None:
     """Transfers and jobs do; retention's own deletions and proofs do not, or one that was cut off would stop all others."""
     store.ledger.operations.begin("delete:x", OperationKind.DELETE, "sand", {})
