@@ -156,6 +156,14 @@ class Platform:
     def settings(self, beamline: str) -> LoadedSettings:
         return read_settings(self.facility.beamlines[beamline].settings, self.facility.state_dir / "settings")
 
+    def close(self) -> None:
+        """Close the connections that were opened, to services and to the record."""
+        opened = self.__dict__
+        parts = [opened.get("accounts"), *opened.get("movers", {}).values(), *opened.get("transports", {}).values(), opened.get("ledger")]
+        for part in parts:
+            if hasattr(part, "close"):
+                part.close()
+
     def cancel(self, operation: Operation) -> None:
         """Stop the remote work of an open operation."""
         if operation.kind in (OperationKind.TRANSFER, OperationKind.DELETE):

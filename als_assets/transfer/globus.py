@@ -42,6 +42,10 @@ class GlobusMover:
         self.poll_s = globus.poll_s
         self.most_items = _MOST_ITEMS
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def prepare(self) -> dict[str, Any]:
         with self._client.translated("asking for a submission id") as transfer:
             return {"submission_id": transfer.get_submission_id()["value"]}

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cached_property
 
 import globus_sdk
-from globus_sdk import TransferClient
+from globus_sdk import ClientApp, TransferClient
 from globus_sdk.transport import RetryConfig
 
 from als_assets.errors import CredentialsRejected, ServiceUnreachable, TransferFailed, TransferNeedsPerson
@@ -32,9 +32,18 @@ class GlobusClient:
         return f"GlobusClient({self.identity_name})"
 
     @cached_property
+    def _app(self) -> ClientApp:
+        return client_app(self._globus.auth_url, self._identity)
+
+    @cached_property
     def transfer(self) -> TransferClient:
-        app = client_app(self._globus.auth_url, self._identity)
-        return TransferClient(app=app, base_url=self._globus.transfer_url or None, retry_config=RetryConfig(max_retries=3))
+        return TransferClient(app=self._app, base_url=self._globus.transfer_url or None, retry_config=RetryConfig(max_retries=3))
+
+    def close(self) -> None:
+        """Close the connections, if any were opened; the next request opens new ones."""
+        for name in ("transfer", "_app"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
 
     @contextmanager
     def translated(self, doing: str) -> Iterator[TransferClient]:

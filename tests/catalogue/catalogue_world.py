@@ -129,8 +129,7 @@ def world_in(folder: Path, *, admin: bool = True, personality: str = "5.2") -> I
         clock = world.ledger.clock
         _turn(world.ledger, lambda: clock() + world.late)
         yield world
-        world.parts.accounts.close()
-        world.ledger.close()
+        world.parts.close()
 
 
 def _turn(ledger: Ledger, clock: Any) -> None:

@@ -40,9 +40,7 @@ def facility(tmp_path: Path) -> Iterator[Facility]:
     with Simulator(load_config(box.simulator_file)) as simulator:
         parts = platform_of(box.facility_file)
         yield Facility(box, simulator, parts)
-        for transport in parts.__dict__.get("transports", {}).values():
-            if hasattr(transport, "close"):
-                transport.close()
+        parts.close()
 
 
 @pytest.fixture

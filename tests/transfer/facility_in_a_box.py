@@ -158,7 +158,4 @@ def running_facility(folder: Path) -> Iterator[Bench]:
     with Simulator(load_config(box.simulator_file)) as simulator:
         bench = Bench(box, simulator.control, platform_of(box))
         yield bench
-        for transport in bench.platform.compute._transports.values():
-            if hasattr(transport, "close"):
-                transport.close()
-        bench.ledger.close()
+        bench.platform.close()

@@ -130,7 +130,7 @@ class ComputeClient:
             return str(_field(self._read.get_endpoint_status(endpoint), "status")).lower()
 
     def close(self) -> None:
-        for name in ("_read", "_act"):
+        for name in ("_read", "_act", "_app"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
 
