@@ -166,4 +166,4 @@ def _json(response: httpx.Response, action: str) -> Any:
 
 def _retry_after_s(response: httpx.Response) -> float:
     asked = response.headers.get("Retry-After", "")
-    return min(float(asked), _MAX_RETRY_AFTER_S) if asked.isdigit() else 0.0
+    return min(float(asked), _MAX_RETRY_AFTER_S) if asked.isascii() and asked.isdigit() else 0.0

@@ -166,9 +166,9 @@ def _exit_words(code: int, result: Mapping[str, Any] | None) -> tuple[str, str]:
 def code_of(text: str) -> int:
     """'3:0' -> 3, '0:9' -> 137 (as a shell says it)."""
     code, _, signal = text.partition(":")
-    if not code.isdigit():
+    if not (code.isascii() and code.isdigit()):
         return 0
-    return int(code) or (128 + int(signal) if signal.isdigit() and int(signal) else 0)
+    return int(code) or (128 + int(signal) if signal.isascii() and signal.isdigit() and int(signal) else 0)
 
 
 def signal_of(text: str) -> int:

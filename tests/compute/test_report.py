@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from als_assets.compute.outcomes import WORDS
@@ -127,6 +127,7 @@ STATES = st.one_of(st.text(max_size=12), st.sampled_from(["COMPLETED", "FAILED",
 
 
 @given(STATES, CODES, CODES, RESULTS, st.lists(st.text(min_size=1, max_size=5), max_size=2))
+@example("COMPLETED", "", "²", None, [])  # a digit to Python, and no number
 def test_only_unanimous_witnesses_make_a_success(
     state: str, code: str, derived: str, said: dict[str, Any] | None, wrong: list[str]
 ) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import h5py
 import ome_zarr_models
@@ -86,11 +87,13 @@ def _check_products(world: World, key: str) -> None:
 
 
 def _check_catalogue(world: World, key: str) -> None:
-    mine = [
-        r
-        for r in world.control.records()
-        if key in (r.get("sourceFolder", "") + str(r.get("datasetName")) + str(r.get("scientificMetadata")))
-    ]
+    def found() -> list[dict[str, Any]]:
+        named = ("sourceFolder", "datasetName", "scientificMetadata")
+        return [r for r in world.control.records() if key in "".join(str(r.get(name)) for name in named)]
+
+    # A record that SciCat was too busy for is written a moment after the run by the sensor.
+    world.wait(f"both records of {key}", lambda: len(found()) >= 2)
+    mine = found()
     kinds = sorted(str(r["type"]) for r in mine)
     assert kinds == ["derived", "raw"]
     raw, derived = sorted(mine, key=lambda r: r["type"], reverse=True)
