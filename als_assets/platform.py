@@ -18,9 +18,6 @@ from als_assets.catalogue.delivery import DeliveryService
 from als_assets.catalogue.gather import RecordSource
 from als_assets.catalogue.reconcile import Reconciler
 from als_assets.compute import ComputeService
-from als_assets.compute.globus_compute.client import ComputeClient
-from als_assets.compute.globus_compute.notes import Notes
-from als_assets.compute.globus_compute.transport import GlobusComputeTransport
 from als_assets.compute.local import LocalTransport
 from als_assets.compute.preview import PreviewMaker
 from als_assets.compute.sites import Sites
@@ -107,6 +104,10 @@ class Platform:
         return transports
 
     def _globus_compute(self, name: str, title: str, setup: GlobusCompute) -> Transport:
+        from als_assets.compute.globus_compute.client import ComputeClient  # not imported by who has no such site
+        from als_assets.compute.globus_compute.notes import Notes
+        from als_assets.compute.globus_compute.transport import GlobusComputeTransport
+
         globus, identity = self.facility.globus, self.facility.identities[setup.identity]
         assert isinstance(identity, GlobusIdentity)  # checked when the file was loaded
         client = ComputeClient(globus.compute_url, globus.auth_url, setup.identity, identity)

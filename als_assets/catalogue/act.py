@@ -57,16 +57,7 @@ def record_act(accounts: Accounts, record: Record) -> CatalogueAct:
     def write(operation: Operation) -> tuple[Json, str]:
         # The lease lets one writer act at a time, so a half-written record under this key is always our own.
         receipt = ensure_record(accounts, record, attempt=operation.key)
-        outcome = {
-            "pid": receipt.pid,
-            "url": receipt.url,
-            "created": receipt.created,
-            "patched": list(receipt.patched),
-            "files": receipt.files,
-            "attachments": receipt.attachments,
-            "warnings": [issue.sentence for issue in receipt.issues],
-        }
-        return outcome, f"the record {'was created' if receipt.created else 'was there and agrees'}"
+        return receipt.as_json(), f"the record {'was created' if receipt.created else 'was there and agrees'}"
 
     return CatalogueAct(f"catalogue:{record.pid}", f"SciCat record of {record.dataset_key}", record.dataset_key, record.pid, write)
 

@@ -46,6 +46,18 @@ class CatalogueReceipt:
     attachments: int
     issues: tuple[Issue, ...]
 
+    def as_json(self) -> Json:
+        """For the record of operations and for scripts."""
+        return {
+            "pid": self.pid,
+            "url": self.url,
+            "created": self.created,
+            "patched": list(self.patched),
+            "files": self.files,
+            "attachments": self.attachments,
+            "warnings": [issue.sentence for issue in self.issues],
+        }
+
 
 def ensure_record(accounts: Accounts, record: Record, *, attempt: str | None = None) -> CatalogueReceipt:
     """Write the record, or complete and correct the one that is there.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from als_assets.catalogue.model import Json, iso
 from als_assets.errors import AlsError, CatalogueConflict, CatalogueError, CatalogueRefused, CredentialsRejected, ServiceUnreachable
 
 TEST_NAME = "als-assets-check"
+_VERSION_UNKNOWN = "unknown: SciCat tells no version, and its answers do not show it"
 _GRANT = {
     "create": "SciCat must list a group of this account in CREATE_DATASET_PRIVILEGED_GROUPS",
     "read back": "the account must be in the group that scicat.ingest_group of the facility file names",
@@ -146,9 +148,8 @@ def _with_test_record(ingest: CatalogueClient, report: AccountReport, changer: C
     body = _test_body(ingest)
     calls = ingest.dataset(TEST_NAME, body["pid"])
     try:
-        calls.create(body)
-    except CatalogueConflict:
-        pass  # of an earlier check that could not delete it
+        with suppress(CatalogueConflict):  # with the record of an earlier check that could not delete it
+            calls.create(body)
     except AlsError as error:
         report.rights[0] = Right("create", False, error.sentence)
         return
@@ -189,5 +190,5 @@ def _version(client: CatalogueClient) -> str:
         if "alsAssetsCheck" in refused.sentence:
             return "5.x, by its answers (SciCat tells no version)"
     except (CatalogueError, ServiceUnreachable):
-        pass  # it failed in some other way, which tells nothing
-    return "unknown: SciCat tells no version, and its answers do not show it"
+        return _VERSION_UNKNOWN  # it failed in some other way, which tells nothing
+    return _VERSION_UNKNOWN

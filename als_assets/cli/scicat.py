@@ -81,17 +81,8 @@ def scicat_ingest(
     """Write the raw record of one scan file, or complete and correct the one that is there."""
     with _desk(facility, release=may_leave) as desk:
         receipt = desk.ingest(scan, beamline, below=below, source_folder=source_folder)
-    shown = {
-        "pid": receipt.pid,
-        "url": receipt.url,
-        "created": receipt.created,
-        "patched": list(receipt.patched),
-        "files": receipt.files,
-        "attachments": receipt.attachments,
-        "warnings": [issue.sentence for issue in receipt.issues],
-    }
     if as_json:
-        say(json.dumps(shown, indent=1))
+        say(json.dumps(receipt.as_json(), indent=1))
         return
     say(f"{'Created' if receipt.created else 'Was there'}: {receipt.pid}")
     say(receipt.url)

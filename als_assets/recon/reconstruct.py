@@ -6,14 +6,11 @@ Here: threads, memory, order of work and the record of what was done. What belon
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from als_assets.recon.chain import TOMOPY_SCALE, Chain, Corrector, find_center, 
 from als_assets.recon.engine import Plan
 from als_assets.recon.engines import choose_engine
 from als_assets.recon.errors import NotEnoughMemory
+from als_assets.recon.machine import available_memory_bytes, cores, versions
 from als_assets.recon.output import checked_name
 from als_assets.recon.parameters import Parameters, Resolved
 from als_assets.recon.pixels import Pixels
@@ -147,11 +145,6 @@ class _Run:
             self._progress.advance(slab[1] - slab[0])
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def _workers(plan: Plan, memory_bytes: int | None, sinks: Sequence[SlabSink]) -> int:
     """As many workers as cores and memory allow. Raises NotEnoughMemory."""
     budget = memory_bytes if memory_bytes is not None else int(0.7 * available_memory_bytes())
@@ -163,16 +156,6 @@ def _workers(plan: Plan, memory_bytes: int | None, sinks: Sequence[SlabSink]) ->
             next_step="Run on a machine with more memory or raise --memory.",
         )
     return min(cores(), fits)  # reading overlaps by announcing rows, writing by the system's own memory of files
-
-
-def available_memory_bytes() -> int:
-    """Memory that may be taken without swapping, bounded by the control group of a container."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-    available = int(fields["MemAvailable"].split()[0]) * 1024
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.exists() and (text := limit.read_text(encoding="ascii").strip()).isdigit():
-        return min(available, int(text))
-    return available
 
 
 def _fingerprint(scan: Scan, resolved: Resolved, name: str) -> dict[str, Any]:
@@ -188,17 +171,6 @@ def _fingerprint(scan: Scan, resolved: Resolved, name: str) -> dict[str, Any]:
 
 def _units(parameters: Parameters) -> str:
     return "1/cm" if parameters.value_scale == "1/cm" else f"{TOMOPY_SCALE} x 1/cm (scale of TomoPy)"
-
-
-def versions() -> dict[str, str]:
-    """Versions of this program and of what the numbers depend on."""
-    found = {"python": platform.python_version()}
-    for package in ("als-assets", "numpy", "h5py", "numba", "ducc0", "tifffile", "tensorstore", "PyWavelets"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
 
 
 def _record(scan: Scan, resolved: Resolved, center: Center, engine: str, volume: Volume) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from als_assets.recon import kernels
 from als_assets.recon.engine import Geometry
 from als_assets.recon.engines import choose_engine
-from als_assets.recon.reconstruct import cores
+from als_assets.recon.machine import cores
 from als_assets.recon.rings import FourierWavelet
 
 Images = NDArray[np.float32]

@@ -16,12 +16,11 @@ from typing import Any, Protocol
 
 import httpx
 from joserfc import jwt
-from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
-from als_assets.errors import CredentialsRejected, SecretUnavailable, ServiceUnreachable
+from als_assets.compute.private_key import private_key
+from als_assets.errors import CredentialsRejected, ServiceUnreachable
 from als_assets.facility.identities import SfapiIdentity, TokenIdentity
-from als_assets.facility.secrets import SecretRef
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _MARGIN_S = 60.0
@@ -67,7 +66,7 @@ class ClientToken:
     def _ask(self) -> Mapping[str, Any]:
         client, now = self._identity.client_id.read(), int(time.time())
         claims = {"iss": client, "sub": client, "aud": self._url, "iat": now, "exp": now + 300, "jti": uuid.uuid4().hex}
-        assertion = jwt.encode({"alg": "RS256"}, claims, _private_key(self._identity.key))
+        assertion = jwt.encode({"alg": "RS256"}, claims, RSAKey.import_key(private_key(self._identity.key)))
         form = {"grant_type": "client_credentials", "client_assertion_type": _ASSERTION, "client_assertion": assertion}
         try:
             answer = httpx.post(self._url, data=form, timeout=30.0)
@@ -82,17 +81,6 @@ class ClientToken:
                 f"{self._url} refused the {self.where} ('{word}').", next_step="Renew the client, replace its files, then try again."
             )
         raise _no_token(self._url, str(answer.status_code))
-
-
-def _private_key(reference: SecretRef) -> RSAKey:
-    text = reference.read()
-    try:
-        key = RSAKey.import_key(json.loads(text) if text.startswith("{") else text)
-        if key.is_private:
-            return key
-    except (ValueError, JoseError):
-        pass  # and nothing of that error is shown: it may quote the key
-    raise SecretUnavailable(f"The {reference} holds no private key (JWK or PEM).", next_step="Put the client's private key there.")
 
 
 def _no_token(url: str, words: str) -> ServiceUnreachable:

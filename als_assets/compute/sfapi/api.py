@@ -16,14 +16,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
-from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
 from tenacity import RetryError
 
-from als_assets.errors import CredentialsRejected, SecretUnavailable, ServiceUnreachable
+from als_assets.compute.private_key import private_key
+from als_assets.errors import CredentialsRejected, ServiceUnreachable
 from als_assets.facility.compute import SfapiCompute
 from als_assets.facility.identities import SfapiIdentity
-from als_assets.facility.secrets import SecretRef
 
 _TASK_TIMEOUT_S = 120.0
 _FIRST_PAUSE_S = 0.1
@@ -130,7 +128,7 @@ class SfapiApi:
             self._forget_token()
             self._client = Client(
                 self._identity.client_id.read(),
-                _key(self._identity.key),
+                private_key(self._identity.key),
                 api_base_url=self._setup.api_url,
                 token_url=self._setup.token_url,
             )
@@ -168,22 +166,6 @@ def _content(response: httpx.Response, request: str) -> Any:
         return response.json()
     except ValueError as error:
         raise unreachable(f"answered something that is not JSON to {request}") from error
-
-
-def _key(reference: SecretRef) -> Any:
-    """A JWK must be handed over as a table and PEM as text: the other forms fail with some versions of Authlib.
-
-    Raises:
-        SecretUnavailable: it cannot be read, or is no private key.
-    """
-    text = reference.read()
-    try:
-        key = json.loads(text) if text.startswith("{") else text
-        if RSAKey.import_key(key).is_private:
-            return key
-    except (ValueError, JoseError):
-        pass  # and nothing of that error is shown: it may quote the key
-    raise SecretUnavailable(f"The {reference} holds no private key (JWK or PEM).", next_step="Put the key of the client from Iris there.")
 
 
 def _result(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from als_assets.recon.chain import Corrector, Steps, geometry, pixel_size_mm
 from als_assets.recon.engine import Geometry, Images
 from als_assets.recon.engines import choose_engine
+from als_assets.recon.machine import cores
 from als_assets.recon.parameters import Parameters
-from als_assets.recon.reconstruct import cores
 from als_assets.recon.scan import Scan
 from als_assets.recon.stitching import Stitch
 from als_assets.recon.views.planes import binned, shifted, vertical_planes

@@ -21,11 +21,12 @@ from als_assets.recon.chain import Chain, Corrector, find_center, pixel_size_mm
 from als_assets.recon.engine import Images
 from als_assets.recon.errors import BadParameters, explained_output
 from als_assets.recon.gridding import GriddingEngine
+from als_assets.recon.machine import cores
 from als_assets.recon.output import write_atomically
 from als_assets.recon.parameters import Parameters, Resolved, load_yaml, resolve
 from als_assets.recon.progress import Say
 from als_assets.recon.projections import Source, needed, prepared
-from als_assets.recon.reconstruct import Summary, cores
+from als_assets.recon.reconstruct import Summary
 from als_assets.recon.scan import Scan
 from als_assets.recon.views.look import liveliest
 from als_assets.recon.views.pictures import contact_sheet, grey, save, window

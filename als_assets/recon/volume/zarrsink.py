@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from als_assets.recon.errors import OutputIncomplete, explained_output
+from als_assets.recon.machine import available_memory_bytes, versions
 from als_assets.recon.output import Staged, checked_name
-from als_assets.recon.reconstruct import available_memory_bytes, versions
 from als_assets.recon.volume import ngff
 from als_assets.recon.volume.levels import CHUNK, Band, Triple, spans
 from als_assets.recon.volume.ngff import Description, Window

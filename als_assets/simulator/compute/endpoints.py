@@ -19,6 +19,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from als_assets.simulator import children
 from als_assets.simulator.compute import worker
 from als_assets.simulator.config import ComputeConfig, ComputeEndpoint
 from als_assets.simulator.faults import FaultBook, LiveRule
@@ -165,7 +166,7 @@ class Endpoints:
 
     def _look_at_running(self, task: Doc, rules: list[LiveRule]) -> None:
         ran_s = time.time() - task["start"]
-        answers = [_read(box / "result.json") for box in self._boxes(task)]
+        answers = [children.read(box / "result.json") for box in self._boxes(task)]
         first = next((answer for answer in answers if answer is not None), None)
         if first is not None:
             if any(rule.action == "expire" for rule in rules):
@@ -222,21 +223,9 @@ def _limit_s(config: Doc) -> float:
     return float("inf") if found is None else int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return document
-
-
 def _runs(box: Path) -> bool:
     """Whether the worker of a box lives; process ids are used again."""
-    pids = _read(box / "pids.json")
+    pids = children.read(box / "pids.json")
     if pids is None:
         return False
-    try:
-        command = Path(f"/proc/{pids['worker']}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return str(box).encode() in command
+    return children.runs(int(pids["worker"]), str(box))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from als_assets.simulator import children
 from als_assets.simulator.sfapi import wrapper
 
 
@@ -48,7 +49,7 @@ class JobFolder:
 
     def ending(self) -> Ending | None:
         """How the script ended; None while it runs (or when its wrapper died)."""
-        found = _read(self.path / "exit.json")
+        found = children.read(self.path / "exit.json")
         return None if found is None else Ending(**found)
 
     def started(self) -> bool:
@@ -57,19 +58,19 @@ class JobFolder:
 
     def alive(self) -> bool:
         """Whether the wrapper still runs (a zombie does not)."""
-        pids = _read(self.path / "pids.json")
-        return pids is not None and _runs(int(pids["wrapper"]), wrapper.__file__, str(self.path))
+        pids = children.read(self.path / "pids.json")
+        return pids is not None and children.runs(int(pids["wrapper"]), wrapper.__file__, str(self.path))
 
     def signal_group(self, number: int) -> None:
         """Signal the script and all its children; nothing happens when they are gone."""
-        pids = _read(self.path / "pids.json")
+        pids = children.read(self.path / "pids.json")
         if pids is not None and self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(int(pids["group"]), number)
 
     def signal_script(self, number: int) -> None:
         """Signal only the batch script itself, as ``--signal=B:`` asks."""
-        pids = _read(self.path / "pids.json")
+        pids = children.read(self.path / "pids.json")
         if pids is not None and self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pids["group"]), number)
@@ -77,20 +78,3 @@ class JobFolder:
     def kill(self) -> None:
         """Kill the script and all its children at once."""
         self.signal_group(signal.SIGKILL)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return document
-
-
-def _runs(pid: int, *arguments: str) -> bool:
-    """Whether ``pid`` lives and is the process we mean: process ids are used again."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return all(argument.encode() in command for argument in arguments)

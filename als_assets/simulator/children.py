@@ -1,0 +1,28 @@
+"""Processes that outlive the simulator, as the files of their folders and the process table tell of them.
+
+Here: reading a file that is complete or absent, and telling a process from a later one with its number. Not here: starting them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The JSON document in a file; None where there is none (yet)."""
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return document
+
+
+def runs(pid: int, *arguments: str) -> bool:
+    """Whether ``pid`` lives and is the process we mean, by words of its command: process ids are used again."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return all(argument.encode() in command for argument in arguments)
