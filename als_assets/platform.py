@@ -6,7 +6,7 @@ definitions both start from this.
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 from als_assets.beamlines.base import Beamline, Extractor
@@ -173,15 +173,25 @@ class Platform:
             self.compute.cancel(operation)
 
 
-@lru_cache(maxsize=8)
+_OPEN: dict[Path, Platform] = {}
+
+
 def platform_of(path: Path) -> Platform:
     """The platform of a facility file, one per process.
 
     Raises:
         ConfigError: the file is wrong.
     """
+    if path in _OPEN:
+        return _OPEN[path]
     if not path.exists():
         raise ConfigError(
             f"The facility file {path} does not exist.", next_step="Set ALS_FACILITY to the path of a facility file, or run: als demo"
         )
-    return Platform(load_facility(path))
+    return _OPEN.setdefault(path, Platform(load_facility(path)))  # two threads may come here at once; both get the same one
+
+
+def close_platforms() -> None:
+    """Close every platform of this process; the next to ask gets a fresh one."""
+    while _OPEN:
+        _OPEN.popitem()[1].close()

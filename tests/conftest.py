@@ -1,12 +1,13 @@
 """What the whole suite shares: its order, and the tables that tests report, printed at the end also from the processes of xdist.
 
-Here: the fixture ``told``, its printing, and the order of files. Not here: any promise, and any fixture of one room.
+Here: the fixture ``told``, its printing, the order of files, and closing what a module opened. Not here: any promise, and any fixture of one room.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for moved, (name, share) in enumerate(zip(_PLATFORMS, _BEGIN_AT, strict=True)):
         order.insert(int(share * others) + moved, name)
     items[:] = [item for name in order for item in files.get(name, [])]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _platforms_are_closed() -> Iterator[None]:
+    """A socket that is left to the garbage collector makes some later test fail."""
+    yield
+    platform = sys.modules.get("als_assets.platform")  # not imported for the sake of modules that have nothing to do with it
+    if platform is not None:
+        platform.close_platforms()
 
 
 @pytest.fixture

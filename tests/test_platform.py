@@ -19,7 +19,7 @@ from als_assets.facility.load import facility_file
 from als_assets.ledger import Operation, OperationKind, OperationState
 from als_assets.ledger.acting import Actor
 from als_assets.ledger.datasets import NewDataset
-from als_assets.platform import Platform, platform_of
+from als_assets.platform import Platform, close_platforms, platform_of
 from als_assets.simulator.box import Box, Ports, make_box
 
 
@@ -170,6 +170,12 @@ class TestTheFileInForce:
     def test_one_platform_for_each_file(self, box: Box) -> None:
         assert platform_of(box.facility_file) is platform_of(box.facility_file)
         assert platform_of(box.facility_file).facility.name == "demo"
+
+    def test_after_closing_there_is_a_fresh_one(self, box: Box) -> None:
+        first = platform_of(box.facility_file)
+        first.ledger.datasets.list()
+        close_platforms()
+        assert "ledger" not in vars(platform_of(box.facility_file)) and platform_of(box.facility_file) is not first
 
     def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"The facility file .*absent\.yaml does not exist") as caught:

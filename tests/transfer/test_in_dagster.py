@@ -25,7 +25,6 @@ from als_assets.defs.retention import prune_copies
 from als_assets.errors import CollectionResting, CredentialsRejected
 from als_assets.ledger import OperationState, ReplicaState
 from als_assets.ledger.acting import Actor
-from als_assets.platform import platform_of as cached_platform
 from als_assets.simulator.config import GlobusConfig
 from als_assets.transfer.breaker import Breaker
 
@@ -60,7 +59,6 @@ def test_a_resting_collection_is_tried_again_by_itself(bench: Bench, instance: d
     words = [r.asset_observation.description for r in instance.fetch_observations(dg.AssetKey("raw_on_data832"), limit=5).records]
     assert words == ["data832 rests. Nothing to do: it is tried again."] * 2
     assert bench.newest(scan).attempt == 1 and len(bench.tasks(scan)) == 1
-    cached_platform(bench.box.facility_file).ledger.close()
 
 
 def test_a_collection_that_rests_too_long_is_red_and_its_intent_is_kept(
@@ -80,7 +78,6 @@ def test_a_collection_that_rests_too_long_is_red_and_its_intent_is_kept(
     monkeypatch.undo()
     bench.copy(scan, RAW, Actor("the next run", lambda _run: True, bench.actor().wait))
     assert len(bench.tasks(scan)) == 1 and bench.newest(scan).attempt == 1
-    cached_platform(bench.box.facility_file).ledger.close()
 
 
 def test_slots_are_pools_with_the_limit_of_a_globus_identity() -> None:
