@@ -89,7 +89,7 @@ def test_another_centre_from_the_launchpad(shared_world: World, key: str, page: 
     page.get_by_role("button", name="Save config").click()
     page.get_by_role("button", name="Launch 1 run").click()
     run = shared_world.wait_run(key, "SUCCESS", "FAILURE", count=2, limit_s=120)
-    assert run["status"] == "SUCCESS"
+    assert run.status.value == "SUCCESS"
     stacks = shared_world.ledger.replicas.of(key, product="recon_tiff", location="nersc832_alsdev_pscratch_scratch")
     assert [bool(s.variant) for s in stacks] == [True, False], "the newest is the variant; the standard result is still there"
     page.goto(f"{shared_world.processes.dagster_url}/assets/recon_tiff?view=partitions&partition={key}")

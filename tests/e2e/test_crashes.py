@@ -25,7 +25,7 @@ def both_in_flight(world: World, name: str) -> dict[OperationKind, str]:
     for kind in (COPY, JOB):
         key = world.dataset(f"{name}_{kind}").key
         world.wait(f"a {kind} of {key} in flight", lambda key=key, kind=kind: world.open_operation(key, kind), limit_s=120)
-        runs[kind] = world.wait_run(key, "STARTED")["runId"]
+        runs[kind] = world.wait_run(key, "STARTED").run_id
     return runs
 
 
@@ -36,21 +36,31 @@ def remote_count(world: World, name: str, kind: OperationKind) -> int:
     return sum(1 for t in world.control.tasks() if str(t["label"]).startswith(f"{name}_transfer raw to data832"))
 
 
-def let_go_and_expect_success(world: World, name: str) -> None:
+def let_go_and_expect_success(world: World, name: str, runs: int) -> None:
     world.control.clear_faults()
     for kind in (COPY, JOB):
-        run = world.wait_run(f"{name}_{kind}", "SUCCESS", "FAILURE", count=2, limit_s=180)
-        assert run["status"] == "SUCCESS", (kind, world.reason("recon_tiff", f"{name}_{kind}"))
+        run = world.wait_run(f"{name}_{kind}", "SUCCESS", "FAILURE", count=runs, limit_s=180)
+        assert run.status.value == "SUCCESS", (kind, world.reason("recon_tiff", f"{name}_{kind}"))
         assert remote_count(world, name, kind) == 1, f"exactly one {kind}"
 
 
-def test_killed_runs_are_retried_and_adopt(world: World) -> None:
-    runs = both_in_flight(world, "killed")
+def send_all(world: World, name: str, number: int, runs: dict[OperationKind, str], attempt: int) -> dict[OperationKind, str]:
+    """Signal the workers of the runs; their retries, once those are at work."""
     for run in runs.values():
-        world.send(world.worker_of(run), signal.SIGKILL)
-    for kind in (COPY, JOB):
-        world.wait_run(f"killed_{kind}", "STARTED", count=2, limit_s=150)
-    let_go_and_expect_success(world, "killed")
+        world.send(world.worker_of(run), number)
+    retries = {kind: world.wait_run(f"{name}_{kind}", "STARTED", count=attempt, limit_s=150).run_id for kind in runs}
+    for run in retries.values():
+        world.worker_of(run)
+    return retries
+
+
+def test_killed_and_stopped_runs_are_retried_and_adopt(world: World) -> None:
+    """kill -9, then SIGTERM for the retries: neither touches the remote work, and the third run of each carries it to its end."""
+    retries = send_all(world, "killed", signal.SIGKILL, both_in_flight(world, "killed"), attempt=2)
+    send_all(world, "killed", signal.SIGTERM, retries, attempt=3)
+    task = next(t for t in world.control.tasks() if str(t["label"]).startswith("killed_transfer"))
+    assert task["status"] == "ACTIVE"
+    let_go_and_expect_success(world, "killed", runs=3)
 
 
 def test_power_cut_loses_nothing(world: World) -> None:
@@ -60,7 +70,7 @@ def test_power_cut_loses_nothing(world: World) -> None:
     world.processes.start_dagster()
     for kind in (COPY, JOB):
         world.wait("the dead runs to be noticed", lambda kind=kind: len(world.runs(f"power_{kind}")) >= 2, limit_s=150)
-    let_go_and_expect_success(world, "power")
+    let_go_and_expect_success(world, "power", runs=2)
 
 
 def test_terminate_cancels_the_remote_work(world: World) -> None:
@@ -76,14 +86,3 @@ def test_terminate_cancels_the_remote_work(world: World) -> None:
     for kind in (COPY, JOB):
         assert world.ledger.operations.of(f"ended_{kind}")[0].state == "cancelled"
         assert len(world.runs(f"ended_{kind}")) == 1, "a terminated run is not retried"
-
-
-def test_sigterm_leaves_the_remote_work_alone(world: World) -> None:
-    runs = both_in_flight(world, "sigterm")
-    for run in runs.values():
-        world.send(world.worker_of(run), signal.SIGTERM)
-    for kind in (COPY, JOB):
-        world.wait_run(f"sigterm_{kind}", "STARTED", count=2, limit_s=150)
-    task = next(t for t in world.control.tasks() if str(t["label"]).startswith("sigterm_transfer"))
-    assert task["status"] == "ACTIVE"
-    let_go_and_expect_success(world, "sigterm")

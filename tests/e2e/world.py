@@ -1,6 +1,7 @@
 """The whole platform as real processes, and the hands of a person: dropping scans, pressing buttons, pulling the plug.
 
-Here: what end-to-end tests do and look at. Not here: tests. Buttons are pressed through the same GraphQL that Dagster's pages use.
+Here: what end-to-end tests do and look at. Not here: tests. Buttons are pressed through the same GraphQL that Dagster's pages use;
+what came of it is read from Dagster's own storage, which costs the web server nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dagster as dg
 import httpx
 import yaml
 
@@ -31,10 +33,6 @@ _LAUNCH = """mutation($p: ExecutionParams!) { launchPipelineExecution(executionP
 _RETRY = """mutation($p: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $p) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 _STOP = """mutation($id: String!) { terminateRun(runId: $id, terminatePolicy: SAFE_TERMINATE) { __typename } }"""
-_RUNS = """query($f: RunsFilter) { runsOrError(filter: $f) { ... on Runs { results { runId status tags { key value } } } } }"""
-_EVENTS = """query($key: AssetKeyInput!, $p: [String!]) { assetOrError(assetKey: $key) { ... on Asset {
-  assetMaterializations(partitions: $p, limit: 5) { runId metadataEntries { label } }
-  assetObservations(partitions: $p, limit: 5) { runId description metadataEntries { label } } } } }"""
 
 
 @dataclass
@@ -46,6 +44,7 @@ class World:
     control: Control
     ledger: Ledger
     http: httpx.Client  # one for all requests: making one costs more than asking
+    instance: dg.DagsterInstance
 
     @classmethod
     def start(cls, state_dir: Path, ports: Ports, *, settings: dict[str, Any] | None = None) -> World:
@@ -57,9 +56,11 @@ class World:
             processes.stop_all()
             raise
         ledger = Ledger.of(load_facility(box.facility_file))
-        return cls(box, processes, Control(box.simulator_url), ledger, httpx.Client(timeout=60))
+        instance = dg.DagsterInstance.from_config(str(processes.home))
+        return cls(box, processes, Control(box.simulator_url), ledger, httpx.Client(timeout=60), instance)
 
     def stop(self) -> None:
+        self.instance.dispose()
         self.ledger.close()
         self.control.close()
         self.http.close()
@@ -109,31 +110,34 @@ class World:
             f"admission of {name}", lambda: next((d for d in self.ledger.datasets.list() if d.file_name == f"{name}.h5"), None)
         )
 
-    def runs(self, key: str) -> list[dict[str, Any]]:
+    def runs(self, key: str) -> list[dg.DagsterRun]:
         """The runs of a partition, newest first."""
-        wanted = {"tags": [{"key": "dagster/partition", "value": key}]}
-        return list(self.graphql(_RUNS, {"f": wanted})["runsOrError"]["results"])
+        return list(self.instance.get_runs(dg.RunsFilter(tags={"dagster/partition": key})))
 
-    def wait_run(self, key: str, *statuses: str, count: int = 1, limit_s: float = 90.0) -> dict[str, Any]:
+    def wait_run(self, key: str, *statuses: str, count: int = 1, limit_s: float = 90.0) -> dg.DagsterRun:
         """The newest run of a partition, once there are ``count`` of them and it has one of the statuses."""
 
-        def look() -> dict[str, Any] | None:
+        def look() -> dg.DagsterRun | None:
             runs = self.runs(key)
-            return runs[0] if len(runs) >= count and runs[0]["status"] in statuses else None
+            return runs[0] if len(runs) >= count and runs[0].status.value in statuses else None
 
-        return self.wait(f"run {count} of {key} to be {statuses}, have {[r['status'] for r in self.runs(key)]}", look, limit_s)
+        return self.wait(f"run {count} of {key} to be {statuses}, have {[r.status.value for r in self.runs(key)]}", look, limit_s)
 
-    def asset(self, name: str, key: str) -> dict[str, Any]:
-        """Newest materialisations and observations of an asset's partition."""
-        return dict(self.graphql(_EVENTS, {"key": {"path": [name]}, "p": [key]})["assetOrError"])
+    def materialised_by(self, name: str, key: str) -> list[str]:
+        """The runs that made an asset's partition, the newest first."""
+        chosen = dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), asset_partitions=[key])
+        return [record.run_id for record in self.instance.fetch_materializations(chosen, limit=5).records]
 
-    def materialised(self, name: str, key: str) -> bool:
-        return bool(self.asset(name, key)["assetMaterializations"])
+    def observations(self, name: str, key: str) -> list[tuple[str, dg.AssetObservation]]:
+        """Run and observation, the newest first."""
+        chosen = dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), asset_partitions=[key])
+        found = self.instance.fetch_observations(chosen, limit=5).records
+        return [(record.run_id, record.asset_observation) for record in found if record.asset_observation is not None]
 
     def reason(self, name: str, key: str) -> str:
         """What the newest observation of an asset says."""
-        observations = self.asset(name, key)["assetObservations"]
-        return str(observations[0]["description"]) if observations else ""
+        observations = self.observations(name, key)
+        return str(observations[0][1].description) if observations else ""
 
     def open_operation(self, key: str, kind: OperationKind) -> Any:
         """The submitted operation of a kind, if there is one."""
