@@ -18,7 +18,12 @@ from als_assets.facility import Facility, Place
 from als_assets.ledger import Audit, Replica, ReplicaState
 from als_assets.words import duration_words, size_words
 
-PRODUCTS = {"raw": "Raw file", "recon_tiff": "TIFF stack", "recon_zarr": "Multi-resolution Zarr"}
+PRODUCTS = {
+    "raw": "Raw file",
+    "recon_tiff": "TIFF stack",
+    "recon_zarr": "Multi-resolution Zarr",
+    "staged_raw": "Raw file, staged for a job",
+}
 LOOKS = {
     ReplicaState.VERIFIED: "good",
     ReplicaState.COPYING: "busy",

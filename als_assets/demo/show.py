@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from als_assets.demo.follow import Follower, Progress
-from als_assets.ledger import Dataset, Ledger, Operation, OperationKind, OperationState, Replica, ReplicaState
+from als_assets.ledger import Dataset, Ledger, OutboxKind, Replica, ReplicaState
 from als_assets.words import size_words
 
 _ASSET_OF = {
@@ -18,6 +19,7 @@ _ASSET_OF = {
     ("raw", "nersc832_alsdev_raw"): "raw_on_nersc",
     ("raw", "spot832"): "raw_on_spot832",
 }
+_STAGED = "staged_raw"
 
 
 def live_table(rows: Sequence[Progress]) -> Table:
@@ -27,7 +29,7 @@ def live_table(rows: Sequence[Progress]) -> Table:
     for row in rows:
         steps = f"{len(row.done)} of {len(row.wanted)}" if row.wanted else "-"
         mark = "[green]✔[/] " if row.complete else "[red]✘[/] " if row.failed else ""
-        table.add_row(row.name, steps, row.done[-1] if row.done else "-", mark + row.words.replace("[", "\\["))
+        table.add_row(escape(row.name), steps, row.done[-1] if row.done else "-", mark + escape(row.words))
     return table
 
 
@@ -37,20 +39,23 @@ def proof_table(ledger: Ledger, follower: Follower, datasets: Sequence[Dataset],
     for column in ("scan", "asset", "where", "size", "verified by", "s", "link"):
         table.add_column(column, overflow="fold", justify="right" if column in ("size", "s") else "left")
     for dataset in datasets:
+        link = f"{board_url}/scan/{dataset.key}"
         for replica in sorted(ledger.replicas.of(dataset.key, state=ReplicaState.VERIFIED), key=lambda r: r.id):
             asset = asset_of(replica)
             seconds = follower.seconds_of(dataset.key, asset)
             took = f"{seconds:.1f}" if seconds is not None else ""
-            link = f"{board_url}/scan/{dataset.key}"
             table.add_row(dataset.key, asset, replica.location, size_words(replica.size_bytes), _proof(replica), took, link)
-        for operation in _records(ledger, dataset.key):
-            table.add_row(dataset.key, "SciCat record", "scicat", "", "identifier confirmed by SciCat", "", operation.outcome["url"])
+        for row in ledger.outbox.written(dataset.key):
+            asset = "scicat_record" if row.kind is OutboxKind.RAW else "scicat_recon_record"
+            table.add_row(dataset.key, asset, "scicat", "", "identifier confirmed by SciCat", "", str(row.outcome.get("url", "")))
         table.add_section()
     return table
 
 
 def asset_of(replica: Replica) -> str:
-    """The asset that stands for a copy."""
+    """The asset that stands for a copy, or what a copy is that no asset stands for."""
+    if replica.product == _STAGED:
+        return "raw, staged for a job"
     known = _ASSET_OF.get((replica.product, replica.location))
     if known:
         return known
@@ -64,9 +69,4 @@ def _proof(replica: Replica) -> str:
         return f"job {replica.evidence['report']['job_id']}: exit codes, result, {replica.files} files"
     if replica.evidence.get("files_compared"):
         return f"checksums by mover, {replica.evidence['files_compared']} files compared"
-    return "frames counted"
-
-
-def _records(ledger: Ledger, key: str) -> list[Operation]:
-    mine = (o for o in ledger.operations.of(key) if o.kind is OperationKind.CATALOGUE and o.state is OperationState.SUCCEEDED)
-    return list({o.outcome["pid"]: o for o in mine}.values())
+    return str(replica.evidence.get("how", ""))
