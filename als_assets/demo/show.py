@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from als_assets.compute.staging import STAGED_RAW
 from als_assets.demo.follow import Follower, Progress
 from als_assets.ledger import Dataset, Ledger, OutboxKind, Replica, ReplicaState
 from als_assets.words import size_words
@@ -19,7 +20,6 @@ _ASSET_OF = {
     ("raw", "nersc832_alsdev_raw"): "raw_on_nersc",
     ("raw", "spot832"): "raw_on_spot832",
 }
-_STAGED = "staged_raw"
 
 
 def live_table(rows: Sequence[Progress]) -> Table:
@@ -53,12 +53,12 @@ def proof_table(ledger: Ledger, follower: Follower, datasets: Sequence[Dataset],
 
 
 def asset_of(replica: Replica) -> str:
-    """The asset that stands for a copy, or what a copy is that no asset stands for."""
-    if replica.product == _STAGED:
-        return "raw, staged for a job"
+    """The asset that stands for a copy, or which one it was made for."""
     known = _ASSET_OF.get((replica.product, replica.location))
     if known:
         return known
+    if replica.product in ("raw", STAGED_RAW):
+        return "raw for recon_tiff"
     return replica.product if "report" in replica.evidence else "recon_on_data832"
 
 

@@ -38,7 +38,7 @@ def shown(table: Any) -> list[list[str]]:
 
 def copy(ledger: Ledger, product: str, location: str, sha256: str | None = None, **evidence: Any) -> Replica:
     row = ledger.replicas.expect(KEY, product, location, f"f/{product}")
-    return ledger.replicas.verified(row.id, Manifest.single(3, sha256), why="a test", evidence=evidence)
+    return ledger.replicas.verified(row.id, Manifest.single(3), why="a test", evidence=evidence, sha256=sha256)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,8 @@ def copy(ledger: Ledger, product: str, location: str, sha256: str | None = None,
         ("raw", "spot832", {}, "raw_on_spot832"),
         ("raw", "data832_raw", {}, "raw_on_data832"),
         ("raw", "nersc832_alsdev_raw", {}, "raw_on_nersc"),
-        ("staged_raw", "nersc832_alsdev_pscratch_raw", {}, "raw, staged for a job"),
+        ("staged_raw", "nersc832_alsdev_pscratch_raw", {}, "raw for recon_tiff"),
+        ("raw", "olcf832_raw", {}, "raw for recon_tiff"),
         ("recon_tiff", "nersc832_alsdev_pscratch_scratch", REPORT, "recon_tiff"),
         ("recon_zarr", "nersc832_alsdev_pscratch_scratch", REPORT, "recon_zarr"),
         ("recon_tiff", "data832_scratch", {"files_compared": 3}, "recon_on_data832"),
@@ -70,7 +71,7 @@ def test_every_row_says_how_it_is_known(ledger: Ledger) -> None:
     assert [(asset, proof, took) for _, asset, _, _, proof, took, _ in rows] == [
         ("raw_on_spot832", "complete when it was admitted: its frames were counted", ""),
         ("raw_on_data832", "SHA-256 abababababab…", "1.2"),
-        ("raw, staged for a job", "the size at the site is that of the scan", ""),
+        ("raw for recon_tiff", "the size at the site is that of the scan", ""),
         ("recon_tiff", "job 400: exit codes, result, 1 files", ""),
         ("recon_on_data832", "checksums by mover, 33 files compared", ""),
         ("scicat_recon_record", "identifier confirmed by SciCat", ""),
