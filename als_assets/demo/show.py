@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from als_assets.compute.staging import STAGED_RAW
 from als_assets.demo.follow import Follower, Progress
 from als_assets.ledger import Dataset, Ledger, Operation, OperationKind, OperationState, Replica, ReplicaState
 from als_assets.words import size_words
@@ -50,10 +51,12 @@ def proof_table(ledger: Ledger, follower: Follower, datasets: Sequence[Dataset],
 
 
 def asset_of(replica: Replica) -> str:
-    """The asset that stands for a copy."""
+    """The asset that stands for a copy, or which one it was made for."""
     known = _ASSET_OF.get((replica.product, replica.location))
     if known:
         return known
+    if replica.product in ("raw", STAGED_RAW):
+        return "raw for recon_tiff"
     return replica.product if "report" in replica.evidence else "recon_on_data832"
 
 
@@ -64,7 +67,7 @@ def _proof(replica: Replica) -> str:
         return f"job {replica.evidence['report']['job_id']}: exit codes, result, {replica.files} files"
     if replica.evidence.get("files_compared"):
         return f"checksums by mover, {replica.evidence['files_compared']} files compared"
-    return "frames counted"
+    return "size compared at the site" if replica.product == STAGED_RAW else "frames counted"
 
 
 def _records(ledger: Ledger, key: str) -> list[Operation]:
