@@ -1,6 +1,7 @@
 """What the whole suite shares: its order, and the tables that tests report, printed at the end also from the processes of xdist.
 
-Here: the fixture ``told``, its printing, the order of files, and closing what a module opened. Not here: any promise, and any fixture of one room.
+Here: the fixture ``told``, its printing, the order of files, and closing what a module opened. Not here: any promise, and any fixture
+of one room.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import certificates
+
 _TOLD = "told"
 # Files that start a whole platform, which mostly waits. They are spread over the suite, so that two of them run beside other tests
 # (see `make test`), and none is left for the end, when it would run alone.
@@ -22,6 +25,7 @@ _BEGIN_AT = [0.0, 0.0, 0.3, 0.35, 0.6]  # of the other files
 def pytest_configure(config: pytest.Config) -> None:
     """All programs that tests start share compiled code; compiling it anew for each simulated facility took minutes."""
     os.environ.setdefault("NUMBA_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "numba"))
+    certificates.read_once()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -99,6 +99,7 @@ def test_config_check_accepts_the_production_files(als: Als) -> None:
     done = als("config", "check", str(REPOSITORY / "facility" / "als.yaml"))
     assert done.returncode == 0, done.stderr
     assert "right" in done.stdout
+    assert "olcf: no jobs are sent there. OLCF (Frontier) is not set up: <OLCF project> must be filled in at" in done.stdout
 
 
 def test_config_check_names_file_line_and_reason(als: Als, tmp_path: Path, box: Box) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from als_assets.errors import ConfigError, ExportRefused, JobError, SecretUnavailable
+from als_assets.errors import ConfigError, ExportRefused, JobError, SecretUnavailable, SiteNotReady
 from als_assets.facility import load_facility
 from als_assets.facility.load import facility_file
 from als_assets.ledger import Operation, OperationKind, OperationState
@@ -77,6 +77,18 @@ def test_every_site_with_compute_has_its_transport_and_no_other(parts: Platform)
         parts.compute.setup("scicat")
     assert caught.value.next_step == "Choose one of: alcf, als, nersc, olcf."
     assert parts.compute.setup("alcf").kind == "globus_compute"
+
+
+def test_a_site_whose_entry_has_words_to_fill_in_takes_no_jobs(parts: Platform) -> None:
+    olcf = parts.facility.sites["olcf"]
+    compute = olcf.compute.model_copy(update={"account": "<OLCF project>"})  # type: ignore[union-attr]
+    sites = {**parts.facility.sites, "olcf": olcf.model_copy(update={"compute": compute})}
+    unready = Platform(parts.facility.model_copy(update={"sites": sites}))
+    with pytest.raises(SiteNotReady, match=r"is not set up: <OLCF project> must be filled in at sites\.olcf\.compute\.account") as caught:
+        unready.compute.setup("olcf")
+    assert "als config check" in caught.value.next_step
+    assert unready.compute.setup("nersc").kind == "sfapi"
+    unready.ledger.close()
 
 
 class TestTheGate:

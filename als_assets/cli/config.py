@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from als_assets.cli.common import say
+from als_assets.facility.blanks import not_set_up
 from als_assets.facility.load import facility_file, load_facility, load_model
 from als_assets.facility.settings import Settings
 
@@ -25,4 +26,7 @@ def config_check(path: Annotated[Path | None, typer.Argument(help="Facility file
     for name, setup in facility.beamlines.items():
         load_model(setup.settings, Settings)
         say(f"{name}: settings {setup.settings.name} are right.")
+    for site in facility.sites:
+        if blanks := not_set_up(facility, site):
+            say(f"{site}: no jobs are sent there. {blanks}.")
     say(f"{chosen}: right ({len(facility.sites)} sites, {len(facility.locations)} locations).")

@@ -13,15 +13,32 @@ import typer
 from als_assets.cli.common import say
 from als_assets.words import size_words
 
-app = typer.Typer(no_args_is_help=True, help="The simulated facility.")
+app = typer.Typer()
+SlurmOption = Annotated[bool, typer.Option("--slurm", help="Run jobs on a real Slurm of its own (needs its packages).")]
+
+
+@app.callback(invoke_without_command=True)
+def simulate(
+    context: typer.Context,
+    slurm: SlurmOption = False,
+    state: Annotated[Path, typer.Option(help="Folder for everything of it.")] = Path(".als"),
+) -> None:
+    """The simulated facility. Without a further command it is set up in the state folder, and its services run in the foreground."""
+    if context.invoked_subcommand is not None:
+        return
+    from als_assets.demo.processes import choose_ports
+    from als_assets.simulator.box import make_box
+
+    box = make_box(state, choose_ports())
+    say(f"The platform sees this facility with: export ALS_FACILITY={box.facility_file}")
+    simulate_facility(box.simulator_file, slurm)
 
 
 @app.command("facility")
 def simulate_facility(
-    config: Annotated[Path, typer.Option(help="The simulator's JSON file.", exists=True)],
-    slurm: Annotated[bool, typer.Option("--slurm", help="Run jobs on a real Slurm of its own (needs its packages).")] = False,
+    config: Annotated[Path, typer.Option(help="The simulator's JSON file.", exists=True)], slurm: SlurmOption = False
 ) -> None:
-    """Run the simulated services in the foreground."""
+    """Run the simulated services of a file in the foreground."""
     from als_assets.simulator.config import load_config
     from als_assets.simulator.server import serve
 

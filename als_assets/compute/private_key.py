@@ -6,6 +6,7 @@ Here: reading and checking it, with nothing of it in any error. Not here: what i
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from joserfc.errors import JoseError
@@ -22,11 +23,19 @@ def private_key(reference: SecretRef) -> dict[str, Any] | str:
         SecretUnavailable: it cannot be read, or is no private key.
     """
     text = reference.read()
-    try:
-        key: dict[str, Any] | str = json.loads(text) if text.startswith("{") else text
-        usable = RSAKey.import_key(key).is_private
-    except (ValueError, JoseError):
-        usable = False  # nothing of that error is shown: it may quote the key
-    if not usable:
+    if not _usable(text):
         raise SecretUnavailable(f"The {reference} holds no private key (JWK or PEM).", next_step="Put the client's private key there.")
-    return key
+    return _parsed(text)
+
+
+def _parsed(text: str) -> dict[str, Any] | str:
+    return dict(json.loads(text)) if text.startswith("{") else text
+
+
+@lru_cache(maxsize=4)
+def _usable(text: str) -> bool:
+    """Remembered, because the arithmetic of a key takes as long as ten requests."""
+    try:
+        return bool(RSAKey.import_key(_parsed(text)).is_private)
+    except (ValueError, JoseError):
+        return False  # nothing of that error is shown: it may quote the key

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,21 +16,20 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from als_assets.compute.act import JobAct, OutputCheck
+from als_assets.compute.cancelling import cancel_job
 from als_assets.compute.history import past_of
 from als_assets.compute.script import image_reference, recon_argv
 from als_assets.compute.spec import JobSpec, StageIn, Step
 from als_assets.compute.staging import Staging
 from als_assets.compute.transport import Transport
 from als_assets.compute.walltime import walltime_s
-from als_assets.errors import JobError, ServiceUnreachable
-from als_assets.facility import ExportGate, Facility
+from als_assets.errors import JobError, ServiceUnreachable, SiteNotReady
+from als_assets.facility import ExportGate, Facility, not_set_up
 from als_assets.facility.compute import Compute
 from als_assets.facility.places import Place
 from als_assets.ledger import Dataset, Entry, Ledger, Manifest, Operation, Replica, ReplicaState
 from als_assets.ledger.acting import Actor, carry_out
 
-# A cancelled job gets time to write its result before it is killed.
-CANCEL_LIMIT_S = 60.0
 TIFF, ZARR = "recon_tiff", "recon_zarr"
 
 
@@ -62,10 +60,16 @@ class ComputeService:
         self._transports = transports
 
     def setup(self, site: str) -> Compute:
+        """How the site runs jobs. Raises JobError: it runs none; SiteNotReady: its entry still has words to fill in."""
         compute = self._facility.sites[site].compute if site in self._facility.sites else None
         if compute is None or site not in self._transports:
             known = ", ".join(sorted(self._transports))
             raise JobError(f"The site '{site}' cannot run jobs.", next_step=f"Choose one of: {known}.", site=site)
+        blanks = not_set_up(self._facility, site)
+        if blanks:
+            raise SiteNotReady(
+                f"{blanks}.", next_step="Choose another site. An operator fills it in and checks it with: als config check", site=site
+            )
         return compute
 
     def product_path(self, dataset: Dataset, product: str, variant: str) -> str:
@@ -202,35 +206,9 @@ class ComputeService:
         return ProductReceipt(replica, True, operation.request["site"], report)
 
     def cancel(self, operation: Operation) -> None:
-        """Stop the job of an open operation, if it was submitted, and see that it has stopped.
-
-        Raises:
-            JobError: the site took the request, but the job goes on. ServiceUnreachable, CredentialsRejected.
-        """
+        """Stop the job of an open operation and see that it has stopped. Raises as ``cancel_job``."""
         self._ledger.operations.annotate(operation, cancelled_by_us=True)
-        job_id = operation.handle.get("job_id")
-        transport = self._transports[operation.request["site"]]
-        if job_id is None:
-            job_id = transport.find(operation.request["name"], PurePosixPath(operation.request["log_dir"]))
-        if job_id is not None:
-            cancel_surely(transport, job_id)
-
-
-def cancel_surely(transport: Transport, job_id: str) -> None:
-    """Cancel a job and look until the scheduler has let go of it. A job that it does not know any more is gone.
-
-    Raises:
-        JobError: it goes on. ServiceUnreachable, CredentialsRejected.
-    """
-    transport.cancel(job_id)
-    end = time.monotonic() + CANCEL_LIMIT_S
-    while (view := transport.look_many([job_id]).get(job_id)) is not None and view.live:
-        if time.monotonic() > end:
-            raise JobError(
-                f"Job {job_id} was cancelled, but after {CANCEL_LIMIT_S:.0f} s it is still {view.state.lower()}.",
-                next_step="It is cancelled again by itself; look at the site's queue.",
-            )
-        time.sleep(min(transport.poll_s, 1.0))
+        cancel_job(self._ledger, self._transports[operation.request["site"]], operation)
 
 
 def _job_name(kind: str, dataset_key: str) -> str:

@@ -6,20 +6,24 @@ A site that does not answer is not well; one that cannot be asked (no status ser
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from als_assets.compute.health import SiteHealth
 from als_assets.compute.history import Ending, endings_at
-from als_assets.compute.transport import TellsExpiry, TellsHealth, Transport
+from als_assets.compute.quota import Quota
+from als_assets.compute.transport import TellsExpiry, TellsHealth, TellsQuota, Transport
 from als_assets.errors import CredentialsRejected, SecretUnavailable, ServiceUnreachable
-from als_assets.facility import Facility
+from als_assets.facility import Facility, not_set_up
 from als_assets.ledger import Ledger, OperationKind
 from als_assets.ledger.job_models import SiteState
 
 ASK_EVERY = timedelta(seconds=60)
+# A quota is asked by a command on a login node, which is not for every minute.
+ASK_QUOTA_EVERY = timedelta(minutes=10)
 # What was learnt longer ago says nothing any more: nobody has asked since.
 STALE = timedelta(minutes=15)
 LATELY = timedelta(hours=2)
@@ -45,6 +49,7 @@ class Sites:
         self._facility = facility
         self._ledger = ledger
         self._transports = transports
+        self._quotas: dict[str, tuple[datetime, Quota | None]] = {}
 
     def ask_due(self, every: timedelta = ASK_EVERY) -> list[SiteState]:
         """Ask every site that was not asked for ``every``; their new states."""
@@ -53,8 +58,10 @@ class Sites:
         return [self.ask(name) for name in due]
 
     def ask(self, site: str) -> SiteState:
-        """Ask one site, and keep what it says."""
-        transport = self._transports[site]
+        """Ask one site, and keep what it says. One whose entry has words to fill in is not asked."""
+        transport, blanks = self._transports[site], not_set_up(self._facility, site)
+        if blanks:
+            return self._keep(site, SiteHealth(False, f"{blanks}."), None)
         health = SiteHealth(True, f"{self._facility.sites[site].title} has no status service.")
         ends: datetime | None = None
         try:
@@ -62,10 +69,28 @@ class Sites:
                 health = transport.health()
             if isinstance(transport, TellsExpiry):
                 ends = transport.credential_expiry()
+            health = self._with_quota(site, transport, health)
         except ServiceUnreachable as error:
             health = SiteHealth(False, error.sentence)
         except (CredentialsRejected, SecretUnavailable) as error:
             health = SiteHealth(False, f"{error.sentence} {error.next_step}")
+        return self._keep(site, health, ends)
+
+    def _with_quota(self, site: str, transport: Transport, health: SiteHealth) -> SiteHealth:
+        """A site whose scratch is full for us takes no jobs; where nothing can be learnt of it, that does not speak against the site."""
+        if not isinstance(transport, TellsQuota) or not health.ok:
+            return health
+        now = self._ledger.clock()
+        if site not in self._quotas or abs(now - self._quotas[site][0]) >= ASK_QUOTA_EVERY:
+            self._quotas[site] = (now, None)
+            with contextlib.suppress(ServiceUnreachable):
+                self._quotas[site] = (now, transport.quota())
+        quota = self._quotas[site][1]
+        if quota is None or not quota.full:
+            return health
+        return replace(health, ok=False, sentence=f"{quota.sentence} Prune there, or ask for more: jobs would lose their results.")
+
+    def _keep(self, site: str, health: SiteHealth, ends: datetime | None) -> SiteState:
         state = SiteState(site=site, asked_at=self._ledger.clock(), ok=health.ok, sentence=health.sentence)
         state.outage_from, state.outage_to, state.credential_ends = health.outage_from, health.outage_to, ends
         self._ledger.watching.note_state(state)

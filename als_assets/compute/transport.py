@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from als_assets.compute.health import SiteHealth
+from als_assets.compute.quota import Quota
 from als_assets.compute.report import SchedulerView
 from als_assets.compute.spec import JobSpec
 
@@ -60,6 +61,24 @@ class TellsExpiry(Protocol):
     CredentialsRejected."""
 
     def credential_expiry(self) -> datetime | None: ...
+
+
+@runtime_checkable
+class TellsQuota(Protocol):
+    """A transport that can ask how full the site's scratch is for us: None where nobody can tell. Raises ServiceUnreachable,
+    CredentialsRejected."""
+
+    def quota(self) -> Quota | None: ...
+
+
+@runtime_checkable
+class Forestalls(Protocol):
+    """A transport that can keep a job from beginning whose submission was not answered."""
+
+    def forestall(self, spec_name: str, log_dir: PurePosixPath) -> str | None:
+        """See to it that no job of this name begins from now on; the id of one that has begun already. Raises ServiceUnreachable,
+        CredentialsRejected."""
+        ...
 
 
 @runtime_checkable

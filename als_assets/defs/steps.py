@@ -8,7 +8,7 @@ cancelled only when a person pressed Terminate (status CANCELING), never because
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,7 +57,7 @@ def working(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[A
     except DagsterExecutionInterruptedError:
         run = context.instance.get_run_by_id(run_id)
         if run is not None and run.status is dg.DagsterRunStatus.CANCELING:
-            cancel_work_of(platform, run_id, context.log.info)
+            _cancel_or_leave(context, platform)
         raise
 
 
@@ -72,16 +72,34 @@ def may_take_over(instance: dg.DagsterInstance, platform: Platform, other_run: s
     return life is Life.UNKNOWN if run is None else run.is_finished
 
 
-def cancel_work_of(platform: Platform, run_id: str, tell: object) -> None:
-    """Cancel the remote work of a run that a person terminated, and close its operations."""
+def _cancel_or_leave(context: dg.AssetExecutionContext, platform: Platform) -> None:
+    """Tell what cannot be cancelled now, instead of failing on the way out: the sensor ``reaper`` goes on with it."""
+    try:
+        cancel_work_of(platform, context.run.run_id, context.log.info)
+    except AlsError as error:
+        context.log.warning(f"Not cancelled yet: {error.sentence} The sensor 'reaper' goes on with it.")
+
+
+def cancel_work_of(platform: Platform, run_id: str, tell: Callable[[str], object]) -> None:
+    """Cancel the remote work of a run that a person terminated, and close its operations.
+
+    Raises:
+        AlsError: the first reason why something could not be cancelled now; everything else was.
+    """
+    errors: list[AlsError] = []
+    sentence = f"Cancelled because a person terminated run {run_id}."
     for operation in platform.ledger.operations.open_ones():
         if operation.holder != run_id:
             continue
-        platform.cancel(operation)
-        sentence = f"Cancelled because a person terminated run {run_id}."
+        try:
+            platform.cancel(operation)
+        except AlsError as error:
+            errors.append(error)
+            continue
         platform.ledger.operations.finish(operation, OperationState.CANCELLED, why=sentence, outcome={"sentence": sentence})
-        if callable(tell):
-            tell(f"{operation.key}: {sentence}")
+        tell(f"{operation.key}: {sentence}")
+    if errors:
+        raise errors[0]
 
 
 def _observe(context: dg.AssetExecutionContext, facts: Mapping[str, Any]) -> None:

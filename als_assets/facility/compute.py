@@ -75,6 +75,7 @@ class SfapiCompute(_Compute):
     constraint: Name = "cpu"
     cpus_per_task: Annotated[int, Field(ge=1)] = 64
     streaming: Streaming | None = None
+    quota_of: AbsolutePath | None = None  # a Lustre file system whose quota for us is asked (None: it is not asked)
     poll_s: Annotated[float, Field(gt=0)] = 10.0
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from als_assets.compute.routing import Candidate, Route, route
 from als_assets.compute.sites import Knowledge
 from als_assets.errors import NoSiteAvailable
-from als_assets.facility import Facility, Release
+from als_assets.facility import Facility, Release, not_set_up
 from als_assets.facility.settings import Settings
 
 # Step of the settings -> assets that it stands for, in the order in which staff think of them.
@@ -122,6 +122,8 @@ def _candidate(facility: Facility, settings: Settings, release: Release, known: 
         barred = f"{name} is switched off"
     elif not _may_go(facility, name, release):
         barred = f"{name} is outside the ALS and the scan stays because {release.reason}"
+    else:
+        barred = not_set_up(facility, name)
     return Candidate(
         name,
         site.title,

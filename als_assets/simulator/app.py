@@ -35,6 +35,7 @@ from als_assets.simulator.scicat.datasets import Datasets
 from als_assets.simulator.scicat.records import Records
 from als_assets.simulator.sfapi.api import BASE, SfapiApi, SfapiFiles
 from als_assets.simulator.sfapi.auth import SfapiAuth, SfapiError
+from als_assets.simulator.sfapi.login import LoginNode
 from als_assets.simulator.sfapi.status import StatusPages
 from als_assets.simulator.store import Store
 from als_assets.simulator.tokens import Tokens
@@ -57,7 +58,8 @@ class Facility:
         self.endpoints = Endpoints(config.compute, self.store, self.faults, config.state_dir / "compute")
         sfapi_auth = SfapiAuth(config.sfapi, self.tokens)
         files = SfapiFiles(config.sfapi, sfapi_auth)
-        self._sfapi = SfapiApi(config.sfapi, self.store, sfapi_auth, files, self.scheduler)
+        login = LoginNode(self.store, config.state_dir / "login")
+        self._sfapi = SfapiApi(config.sfapi, self.store, sfapi_auth, files, self.scheduler, login)
         routes = [
             *ControlApi(self.store, self.faults, self.tokens, self.queue, self._backends).routes(),
             *self._globus_routes(),

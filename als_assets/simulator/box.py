@@ -216,6 +216,7 @@ def _perlmutter(root: Path, state_dir: Path, url: str) -> dict[str, Any]:
         "scratch_raw": "nersc832_alsdev_pscratch_raw",
         "scratch": "nersc832_alsdev_pscratch_scratch",
         "log_dir": f"{root}/nersc{PSCRATCH}/logs",
+        "quota_of": "/pscratch",
         "poll_s": 0.5,
         **_bare(state_dir),
     }

@@ -112,6 +112,10 @@ class Control:
         """Replace all outages: ``name, start_at, end_at, status`` (Planned by default), ``description``."""
         self._call("PUT", "/outages", json={"outages": outages})
 
+    def set_quota(self, **numbers: int) -> None:
+        """What NERSC's scratch says of our quota: ``used_bytes, most_bytes, used_files, most_files``; what is absent is as usual."""
+        self._call("PUT", "/quota", json=numbers)
+
     def set_iri(self, facility: str, status: str = "up", incidents: list[Doc] | None = None) -> None:
         """What an IRI facility says of its machine (up, down, degraded or unknown), and its incidents: ``start, end, type`` (planned by
         default), ``resolution, description``."""
@@ -128,9 +132,10 @@ class Control:
 
     def wait_for(self, condition: Callable[[], Any], *, timeout_s: float = 30.0, what: str = "the condition") -> Any:
         """Ask ``condition`` until it is true, and return its value. Raises TimeoutError naming ``what``."""
-        end = time.monotonic() + timeout_s
+        end, pause = time.monotonic() + timeout_s, 0.01
         while not (value := condition()):
             if time.monotonic() > end:
                 raise TimeoutError(f"{what} did not come true within {timeout_s:g} s")
-            time.sleep(0.02)
+            time.sleep(pause)
+            pause = min(pause * 1.3, 0.1)
         return value

@@ -20,7 +20,7 @@ from als_assets.simulator.globus import documents
 from als_assets.simulator.globus.tasks import TaskQueue
 from als_assets.simulator.iri.status import STATUS as IRI_STATUS
 from als_assets.simulator.scicat import blocks, datasets
-from als_assets.simulator.sfapi import status
+from als_assets.simulator.sfapi import login, status
 from als_assets.simulator.store import Store
 from als_assets.simulator.tokens import Tokens
 from als_assets.simulator.web import Call, reply, route
@@ -58,6 +58,7 @@ class ControlApi:
             route("/_sim/tokens/expire", self._expire, "POST"),
             route("/_sim/systems/{name}", self._set_system, "PUT"),
             route("/_sim/outages", self._set_outages, "PUT"),
+            route("/_sim/quota", self._set_quota, "PUT"),
             route("/_sim/iri/{name}", self._set_iri, "PUT"),
         ]
 
@@ -124,6 +125,10 @@ class ControlApi:
         told = {"status": body["status"], "description": body.get("description") or f"System {body['status']}"}
         self._store.put(status.SYSTEM, name, told)
         return reply(told)
+
+    def _set_quota(self, call: Call) -> Response:
+        self._store.put(login.QUOTA, login.QUOTA, call.json())
+        return reply(call.json())
 
     def _set_iri(self, call: Call) -> Response:
         body = call.json()

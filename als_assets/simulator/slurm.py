@@ -53,6 +53,7 @@ SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0
 ReturnToService=2
 MinJobAge=2
 KillWait=2
+JobRequeue=0
 FirstJobId=40000001
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/jobcomp.log

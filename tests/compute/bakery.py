@@ -18,6 +18,7 @@ from als_assets.simulator.detector import synthetic_scan
 
 ROWS = 4
 HOME, NERSC = ("als", RAW, SCRATCH), ("nersc", NERSC_RAW, PSCRATCH)
+ALCF, OLCF = ("alcf", "alcf832_raw", "alcf832_scratch"), ("olcf", "olcf832_raw", "olcf832_scratch")
 
 
 @pytest.fixture(scope="session")

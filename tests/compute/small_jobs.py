@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from als_assets.compute.transport import Transport
     from als_assets.ledger import Operation
 
-POLL_S = 0.03  # how often a site is asked, whatever the facility says
+POLL_S = 0.08  # how often a site is asked, whatever the facility says
 GOOD = "echo started >&2; echo working; echo done > done.txt"
 
 
@@ -46,18 +46,28 @@ def spec_of(site: str, name: str, key: str, script: str, output: str, log_dir: s
     return JobSpec(**{**fields, **changes})
 
 
-def act_of(platform: Any, spec: JobSpec, key: str) -> JobAct:
+def act_of(platform: Any, spec: JobSpec, key: str, poll_s: float = POLL_S) -> JobAct:
     transport = platform.compute._transports[spec.site]
-    transport.poll_s = POLL_S
+    transport.poll_s = poll_s
     title = platform.facility.sites[spec.site].title
     return JobAct(platform.ledger, platform.gate, transport, spec, title, _check, key, spec.dataset_key, None)
 
 
 def do_job(
-    platform: Any, actor: Any, *, site: str, name: str, key: str, script: str, output: str, log_dir: str, **changes: Any
+    platform: Any,
+    actor: Any,
+    *,
+    site: str,
+    name: str,
+    key: str,
+    script: str,
+    output: str,
+    log_dir: str,
+    poll_s: float = POLL_S,
+    **changes: Any,
 ) -> Operation:
     spec = spec_of(site, name, key, script, output, log_dir, **changes)
-    act = act_of(platform, spec, f"job:{output}")
+    act = act_of(platform, spec, f"job:{output}", poll_s)
     return carry_out(platform.ledger, actor, act, wanted_since=platform.ledger.datasets.get(key).admitted_at)
 
 
@@ -70,6 +80,7 @@ class Shop:
     key: str
     output: Path
     log_dir: Path
+    poll_s: float = POLL_S
 
     @property
     def transport(self) -> Transport:
@@ -78,7 +89,8 @@ class Shop:
     def arguments(self, script: str = GOOD) -> dict[str, Any]:
         """What a process of its own needs to do this work. Every attempt has a name of its own, as in production."""
         where = {"output": str(self.output), "log_dir": str(self.log_dir)}
-        return {"site": self.site, "name": f"als-test-{self.key}-{uuid.uuid4().hex[:8]}", "key": self.key, "script": script, **where}
+        name = f"als-test-{self.key}-{uuid.uuid4().hex[:8]}"
+        return {"site": self.site, "name": name, "key": self.key, "script": script, "poll_s": self.poll_s, **where}
 
     @property
     def names(self) -> str:
@@ -94,6 +106,7 @@ class Shop:
 
     def spec(self, script: str = GOOD, **changes: Any) -> JobSpec:
         arguments = self.arguments(script)
+        del arguments["poll_s"]
         return spec_of(**arguments, **changes)
 
     def act(self, key: str) -> JobAct:

@@ -6,7 +6,6 @@ and killed processes (``test_globus_compute_kills``).
 
 from __future__ import annotations
 
-import time
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +15,6 @@ from golden_jobs import HOSTILE
 from small_jobs import GOOD
 
 from als_assets.compute.globus_compute.client import ComputeClient
-from als_assets.errors import BadOutput, ExportRefused, JobFailed
 from als_assets.ledger import OperationState
 from als_assets.simulator.box_alcf import LOGIN, POLARIS
 
@@ -42,37 +40,6 @@ def test_a_good_job_runs_once_and_its_report_has_all_the_facts(alcf: AlcfShop) -
     assert {task["endpoint"] for task in alcf.tasks("tail") + alcf.tasks("listing") + alcf.tasks("status")} == {LOGIN}
 
 
-@pytest.mark.parametrize("code", [3, 42])
-def test_an_exit_code_is_red_with_the_last_words_of_the_log(alcf: AlcfShop, code: int) -> None:
-    noise = f"for i in {{1..60}}; do echo line $i >&2; done; echo 'the flats are missing.' >&2; exit {code}"
-
-    with pytest.raises(JobFailed, match=rf"failed with exit code {code} in step 'work'.*: the flats are missing\.$") as caught:
-        alcf.do(noise)
-
-    report: Any = caught.value.details["report"]
-    assert report["exit_code"] == f"{code}:0"
-    assert report["stderr_tail"].splitlines() == [*[f"line {i}" for i in range(22, 61)], "the flats are missing."]
-
-
-def test_a_job_that_lies_about_its_output_is_red(alcf: AlcfShop) -> None:
-    with pytest.raises(BadOutput, match=r"its output is incomplete \(done\.txt is missing\)"):
-        alcf.do("true")
-
-
-def test_a_job_that_is_cancelled_while_it_runs_has_stopped(alcf: AlcfShop) -> None:
-    def wait(_seconds: float) -> None:
-        if alcf.runs():
-            alcf.bench.platform.compute.cancel(alcf.operation)
-        time.sleep(0.05)
-
-    with pytest.raises(JobFailed, match="was cancelled by this platform") as caught:
-        alcf.do(LONG, alcf.bench.actor(wait=wait))
-
-    report: Any = caught.value.details["report"]
-    assert (report["state"], report["reason"]) == ("CANCELLED", "cancelled_by_platform")
-    assert alcf.operation.state is OperationState.CANCELLED
-
-
 def test_a_job_that_is_cancelled_in_the_queue_never_begins(alcf: AlcfShop) -> None:
     """It is over at once, for every process of this machine, although its task still waits for a node."""
     hold = alcf.fault("hold", times=1)
@@ -89,14 +56,6 @@ def test_a_job_that_is_cancelled_in_the_queue_never_begins(alcf: AlcfShop) -> No
     assert alcf.runs() == 0
 
 
-def test_a_real_time_limit(alcf: AlcfShop) -> None:
-    with pytest.raises(JobFailed, match="ran into its time limit") as caught:
-        alcf.do(LONG, walltime_s=1)
-
-    report: Any = caught.value.details["report"]
-    assert (report["state"], report["asked_s"], report["step"]) == ("TIMEOUT", 1, "work"), "the script's trap wrote its result"
-
-
 def test_a_hostile_name_runs_nothing(alcf: AlcfShop) -> None:
     alcf.output = alcf.output.parent / alcf.key / HOSTILE
 
@@ -105,16 +64,6 @@ def test_a_hostile_name_runs_nothing(alcf: AlcfShop) -> None:
     assert operation.state is OperationState.SUCCEEDED and alcf.runs() == 1
     assert not list(Path(alcf.bench.box.root).rglob("INJECTED*"))
     assert request_of(alcf.tasks()[0])["limit_s"] == 300, "a title cannot ask for anything"
-
-
-def test_a_flagged_scan_is_not_even_spoken_of(alcf: AlcfShop) -> None:
-    alcf.bench.ledger.datasets.set_release(alcf.key, may_leave=False, reason="the sponsor said so")
-
-    with pytest.raises(ExportRefused, match="the sponsor said so"):
-        alcf.do()
-
-    asked = alcf.bench.control.requests(path="/v[23]/*")
-    assert alcf.key not in str(asked) and alcf.key not in str(alcf.bench.control.compute_tasks())
 
 
 def test_files_at_the_site(alcf: AlcfShop, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from iri_shop import OLCF, olcf
 from small_jobs import GOOD, Shop
 
 from als_assets.compute import submission
-from als_assets.errors import BadOutput, CredentialsRejected, ExportRefused, JobFailed, JobLost, JobRefused, ServiceUnreachable
+from als_assets.errors import CredentialsRejected, JobFailed, JobLost, JobRefused, ServiceUnreachable
 from als_assets.ledger import OperationState
 
 __all__ = ["olcf"]
@@ -26,18 +25,6 @@ def report_of(caught: pytest.ExceptionInfo[Any]) -> dict[str, Any]:
 
 
 # --- a job's life ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_good_job_runs_once_and_its_logs_come_by_globus(olcf: Shop) -> None:
-    operation = olcf.do()
-
-    report = operation.outcome["report"]
-    assert operation.state is OperationState.SUCCEEDED
-    assert (report["reason"], report["state"], report["step"]) == ("none", "COMPLETED", "work")
-    assert (report["stdout_tail"], report["stderr_tail"]) == ("working", "started")
-    assert (report["site"], report["asked_s"], olcf.runs()) == ("olcf", 300, 1)
-    script = operation.request["script"].splitlines()
-    assert script[0] == "#!/bin/bash" and script[1].startswith("# IRI {")
 
 
 def test_the_request_is_what_olcf_is_known_to_take(olcf: Shop) -> None:
@@ -55,28 +42,6 @@ def test_the_job_makes_its_folder_of_logs(olcf: Shop) -> None:
     olcf.log_dir = olcf.log_dir / "of a new day"
 
     assert olcf.do().state is OperationState.SUCCEEDED
-
-
-@pytest.mark.parametrize("code", [3, 42])
-def test_a_program_that_fails_is_red_with_its_last_words(olcf: Shop, code: int) -> None:
-    with pytest.raises(JobFailed, match=rf"failed with exit code {code} in step 'work'.*: the flats are missing\.$") as caught:
-        olcf.do(f"echo some output; echo 'the flats are missing.' >&2; exit {code}")
-
-    report = report_of(caught)
-    assert (report["exit_code"], report["stdout_tail"]) == (f"{code}:0", "some output")
-
-
-def test_a_failed_job_is_repeated_by_the_next_attempt(olcf: Shop) -> None:
-    with pytest.raises(JobFailed):
-        olcf.do("exit 3")
-
-    assert olcf.do().attempt == 2
-    assert olcf.runs() == 2
-
-
-def test_a_job_that_lies_about_its_output_is_red(olcf: Shop) -> None:
-    with pytest.raises(BadOutput, match=r"its output is incomplete \(done\.txt is missing\)"):
-        olcf.do("true")
 
 
 def test_a_folder_that_cannot_be_made_is_red(olcf: Shop) -> None:
@@ -110,32 +75,6 @@ def test_a_cancelling_that_the_site_forgot_is_told(olcf: Shop, monkeypatch: pyte
 
     olcf.bench.control.clear_fault(fault)
     olcf.transport.cancel(job_id)
-
-
-def test_an_unknown_id_and_an_unknown_name(olcf: Shop) -> None:
-    assert olcf.view("999") is None
-    assert olcf.find("als-test-never") is None
-
-
-def test_a_hostile_name_runs_nothing(olcf: Shop, tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
-    evil = f"x'; touch {victim}; echo '$(touch {victim}) \"`touch {victim}`\n#"
-    olcf.output = olcf.output / "x'; touch owned; echo '$(touch owned) \"`touch owned`"
-
-    olcf.do(title=f"The work on {evil}", environment=(("NAME", evil),))
-
-    assert not victim.exists()
-    assert not list(olcf.bench.box.root.rglob("owned")) and not Path("owned").exists()
-    assert (olcf.output / "done.txt").exists()
-
-
-def test_a_flagged_scan_is_not_sent(olcf: Shop) -> None:
-    olcf.bench.ledger.datasets.set_release(olcf.key, may_leave=False, reason="the sponsor said so")
-
-    with pytest.raises(ExportRefused, match="the sponsor said so"):
-        olcf.do()
-
-    assert olcf.jobs() == []
 
 
 # --- what a scheduler can say ------------------------------------------------------------------------------------------------

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pytest
-from facility_in_a_box import FOLDER, RAW, Bench
+from facility_in_a_box import Bench
 
-from als_assets.beamlines.bl832.writer import ScanHeader
 from als_assets.errors import ConfigError, ServiceUnreachable
-from als_assets.ledger import ReplicaState
 from als_assets.simulator.box_olcf import OLCF, ORION
-from als_assets.simulator.detector import synthetic_scan
 from als_assets.transfer import site_files
 from als_assets.transfer.site_files import SiteFiles
 
 ROWS = 3
-
-
-def test_a_tiny_scan_is_reconstructed_at_olcf_with_proof(bench: Bench, tmp_path: Any) -> None:
-    synthetic_scan(tmp_path / "tiny.h5", rows=ROWS, columns=64, angles=61, seed=3, header=ScanHeader(sample_name="tiny"))
-    scan = bench.admit(content=(tmp_path / "tiny.h5").read_bytes(), facts={"rows": ROWS})
-    bench.copy(scan, RAW)
-    bench.copy(scan, "olcf832_raw")
-
-    stack = bench.platform.compute.reconstruct(bench.actor(), scan, "olcf", {}, {"center": "pc"})
-
-    path = f"{FOLDER}/rec{scan.key}"
-    assert (stack.made, stack.site, stack.replica.location, stack.replica.path) == (True, "olcf", "olcf832_scratch", path)
-    assert stack.replica.state is ReplicaState.VERIFIED
-    assert stack.replica.manifest.files == ROWS + 1
-    assert stack.report["reason"] == "none" and stack.report["step"] == "reconstruct"
-    folder = bench.box.root / f"olcf{ORION}/scratch" / path
-    assert sorted(file.name for file in folder.glob("*.tiff")) == [f"{scan.key}_{n:05d}.tiff" for n in range(ROWS)]
-    assert json.loads(stack.replica.evidence["parameters"]) == {"center": "pc"}
 
 
 # --- files that only Globus sees -----------------------------------------------------------------------------------------------

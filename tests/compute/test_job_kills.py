@@ -71,24 +71,6 @@ def test_on_this_machine(at_home: Shop, zygote: Zygote, point: str) -> None:
     assert_done_once(at_home)
 
 
-def test_killed_while_the_job_runs_and_adopted_while_it_runs(shop: Shop, zygote: Zygote) -> None:
-    go = shop.output / "go"
-    script = f"while [ ! -e {go} ]; do sleep 0.02; done; {GOOD}"
-    pid = zygote.start("job", **shop.arguments(script))
-    shop.wait_until_running()
-    zygote.kill(pid)
-
-    def tell(sentence: str) -> None:
-        shop.bench.told.append(sentence)
-        go.touch()
-
-    operation = shop.do(script, shop.bench.actor("the-second-run", tell=tell))
-
-    assert "running" in shop.bench.told[0], "it was adopted while it ran"
-    assert (operation.holder, operation.fence) == ("the-second-run", 2)
-    assert shop.runs() == 1
-
-
 def test_a_job_that_failed_while_nobody_looked_is_told_by_the_next_process(shop: Shop, zygote: Zygote) -> None:
     pid = zygote.start("job", **shop.arguments("sleep 0.3; echo the disk is full >&2; exit 3"))
     shop.wait_until_running()

@@ -162,6 +162,12 @@ def test_an_outage_is_an_outage_also_where_the_login_uses_httpx2(tmp_path: Path)
     assert done.stdout.strip() == "The NERSC API gave no token (HTTPError).", done.stderr
 
 
+def test_staff_hear_nothing_of_what_authlib_would_rather_have() -> None:
+    code = "import als_assets.compute.sfapi.transport"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_key_that_was_replaced_while_its_token_ran_out_is_read_at_once(
     transport_with: Callable[..., SfapiTransport], bench: Bench, tmp_path: Path
 ) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from facility_in_a_box import Bench
 
+from als_assets.compute import sites as sites_module
 from als_assets.compute.sites import Sites, expiry_stage, expiry_warning
 
 API = "/api/v1.2"
+COMMAND = f"{API}/utilities/command/perlmutter"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
@@ -91,3 +93,60 @@ def test_the_end_of_a_credential_is_told_at_seven_days_two_days_and_six_hours(le
 
 def test_a_credential_without_an_end_is_never_told() -> None:
     assert expiry_warning("ALS", None, NOW) == "" and expiry_stage(None, NOW) == 0
+
+
+# --- scratch ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_quota(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sites that ask for the quota at every look."""
+    monkeypatch.setattr(sites_module, "ASK_QUOTA_EVERY", timedelta(0))
+    yield bench.platform.sites
+    bench.control.set_quota()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({"used_bytes": 19_200 * 10**9}, "96% (19.2 TB of 20.0 TB) and 1% of its files"),
+        ({"used_bytes": 21_000 * 10**9}, "105% (21.0 TB of 20.0 TB) and 1% of its files"),
+        ({"used_files": 9_600_000}, "5% (1.0 TB of 20.0 TB) and 96% of its files"),
+    ],
+    ids=["bytes", "over", "files"],
+)
+def test_a_site_whose_scratch_is_full_for_us_takes_no_jobs(bench: Bench, with_quota: Sites, numbers: dict[str, int], words: str) -> None:
+    assert with_quota.ask("nersc").ok
+    bench.control.set_quota(**numbers)
+
+    state = with_quota.ask("nersc")
+
+    assert not state.ok
+    assert state.sentence == f"Our quota at /pscratch is used up to {words}. Prune there, or ask for more: jobs would lose their results."
+
+
+def test_a_quota_is_asked_now_and_then_and_speaks_for_nothing_while_it_cannot_be(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = Sites(bench.platform.facility, bench.ledger, bench.platform.transports)
+    bench.control.set_quota(used_bytes=20 * 10**12)
+    try:
+        bench.control.add_fault(where="http", path=COMMAND, status=503)
+        assert fresh.ask("nersc").ok, "nothing could be learnt"
+        assert fresh.ask("nersc").ok, "and it is not asked again at once"
+        monkeypatch.setattr(sites_module, "ASK_QUOTA_EVERY", timedelta(0))
+        assert not fresh.ask("nersc").ok
+    finally:
+        bench.control.set_quota()
+
+
+def test_a_site_with_words_to_fill_in_is_not_asked(bench: Bench) -> None:
+    setup = bench.platform.facility.sites["nersc"]
+    compute = setup.compute.model_copy(update={"account": "<NERSC project>"})  # type: ignore[union-attr]
+    changed = {**bench.platform.facility.sites, "nersc": setup.model_copy(update={"compute": compute})}
+    facility = bench.platform.facility.model_copy(update={"sites": changed})
+    before = len(bench.control.requests())
+
+    state = Sites(facility, bench.ledger, bench.platform.transports).ask("nersc")
+
+    assert not state.ok and "<NERSC project> must be filled in at sites.nersc.compute.account" in state.sentence
+    assert len(bench.control.requests()) == before
+    bench.platform.sites.ask("nersc")  # the record tells the truth again

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from doomed import Zygote
 from facility_in_a_box import Bench, _free_port
+from stream_shop import BEAT_S, service_at
 
 from als_assets.compute.outcomes import SchedulerView
 from als_assets.compute.streaming import script as service_script
@@ -19,7 +21,6 @@ from als_assets.compute.streaming import stages
 from als_assets.compute.streaming.service import StreamService
 from als_assets.compute.streaming.stages import Signs, Stage, advance
 from als_assets.errors import HeldElsewhere, JobError, JobRefused, ServiceUnreachable
-from als_assets.facility.compute import Streaming
 from als_assets.ledger.job_models import ServiceSession
 
 JOBS = "/api/v1.2/compute/jobs/perlmutter"
@@ -29,20 +30,14 @@ SERVE = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sy
 @pytest.fixture
 def make(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., StreamService]]:
     """A service whose sessions run ``code`` at NERSC."""
-    monkeypatch.setattr(service_script, "BEAT_S", 0.1)
+    monkeypatch.setattr(service_script, "BEAT_S", BEAT_S)
     for module in (stages, streaming):
         monkeypatch.setattr(module, "BEGIN_GRACE", timedelta(seconds=0.5))
     made: list[StreamService] = []
 
     def build(code: str = SERVE) -> StreamService:
         port = _free_port()
-        command = [sys.executable, "-c", code, str(port)]
-        stream = Streaming(beamline="bl832", image="none", command=command, container="none", port=port, output=tmp_path, gpus=0)
-        facility = bench.platform.facility
-        compute = facility.sites["nersc"].compute.model_copy(update={"streaming": stream})  # type: ignore[union-attr]
-        nersc = facility.sites["nersc"].model_copy(update={"compute": compute})
-        changed = facility.model_copy(update={"sites": {**facility.sites, "nersc": nersc}})
-        made.append(StreamService(changed, bench.ledger, bench.platform.transports))
+        made.append(service_at(bench.platform, [sys.executable, "-c", code, str(port)], port, tmp_path))
         return made[-1]
 
     yield build
@@ -52,8 +47,13 @@ def make(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 def until(bench: Bench, streams: StreamService, session: ServiceSession, stage: Stage) -> ServiceSession:
-    found: ServiceSession = bench.control.wait_for(lambda: (s := streams.look(session.id)).state == stage and s, what=f"the stage {stage}")
+    found: ServiceSession = bench.control.wait_for(lambda: (s := looked(streams, session)).state == stage and s, what=f"the stage {stage}")
     return found
+
+
+def looked(streams: StreamService, session: ServiceSession) -> ServiceSession:
+    time.sleep(BEAT_S / 2)  # a look asks the site for several things
+    return streams.look(session.id)
 
 
 def jobs_of(bench: Bench, session: ServiceSession) -> list[dict[str, Any]]:
@@ -159,45 +159,20 @@ def test_a_job_that_an_ended_session_left_behind_is_reaped(bench: Bench, make: C
     assert jobs_of(bench, session)[0]["state"] == "CANCELLED"
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-from als_assets.compute.streaming import service as streaming
-from als_assets.facility import load_facility
-from als_assets.facility.compute import Streaming
-from als_assets.platform import Platform
-platform = Platform(load_facility(Path({facility!r})))
-facility = platform.facility
-stream = Streaming(beamline="bl832", image="none", command={command!r}, container="none", port={port}, output={output!r}, gpus=0)
-compute = facility.sites["nersc"].compute.model_copy(update={{"streaming": stream}})
-nersc = facility.sites["nersc"].model_copy(update={{"compute": compute}})
-facility = facility.model_copy(update={{"sites": {{**facility.sites, "nersc": nersc}}}})
-streams = streaming.StreamService(facility, platform.ledger, platform.transports)
-owner = {{"open": platform.ledger.sessions, "submit": platform.transports["nersc"], "_note": streams}}[{point!r}]
-method = getattr(owner, {point!r})
-def deadly(*a, **k):
-    method(*a, **k)
-    os.kill(os.getpid(), signal.SIGKILL)
-setattr(owner, {point!r}, deadly)
-streams.start("bl832", who="doomed")
-"""
+POINTS = [
+    "after ledger.sessions:Sessions.open",
+    "after compute.streaming.service:StreamService._note",
+    "after compute.sfapi.transport:SfapiTransport.submit",
+]
 
 
-@pytest.mark.parametrize("point", ["open", "_note", "submit"])
-def test_killed_while_starting_it_is_carried_on_with_one_job(bench: Bench, make: Callable[..., StreamService], point: str) -> None:
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_while_starting_it_is_carried_on_with_one_job(
+    bench: Bench, make: Callable[..., StreamService], zygote: Zygote, point: str
+) -> None:
     streams = make()
     _site, _compute, stream = streams.offer("bl832")
-    code = KILLED.format(
-        tests=str(Path(__file__).parent),
-        facility=str(bench.box.facility_file),
-        command=list(stream.command),
-        port=stream.port,
-        output=str(stream.output),
-        point=point,
-    )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False, capture_output=True, text=True, timeout=100)
-    assert done.returncode == -9, done.stderr
+    zygote.dies("stream", point, command=list(stream.command), port=stream.port, output=str(stream.output))
     (session,) = bench.ledger.sessions.live("bl832")
 
     bench.control.wait_for(lambda: _ready(streams, session), what="the session")
@@ -207,7 +182,7 @@ def test_killed_while_starting_it_is_carried_on_with_one_job(bench: Bench, make:
 
 def _ready(streams: StreamService, session: ServiceSession) -> bool:
     try:
-        return streams.look(session.id).state == Stage.READY
+        return looked(streams, session).state == Stage.READY
     except ServiceUnreachable:  # it is looked for, for a while, before another is asked for
         return False
 

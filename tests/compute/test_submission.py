@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from small_jobs import GOOD, Shop
 
-from als_assets.compute import service, submission
-from als_assets.compute.service import cancel_surely
+from als_assets.compute import cancelling, submission
+from als_assets.compute.cancelling import cancel_surely
 from als_assets.errors import JobError, JobRefused, ServiceUnreachable
 from als_assets.ledger import OperationState
 from als_assets.ledger.acting import carry_out
@@ -165,6 +165,27 @@ def test_a_second_copy_is_noticed_and_the_first_is_followed(nersc: Shop) -> None
     assert nersc.runs() == 1
 
 
+def test_a_lost_answer_and_lists_that_lag_for_long_start_two_jobs_of_which_one_works(nersc: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither squeue nor sacct shows the first job in the whole grace time, and it has not begun: nobody can know of it."""
+    monkeypatch.setattr(submission, "SUBMIT_GRACE", timedelta(seconds=0.2))
+    control = nersc.bench.control
+    for action in ("hold", "lost"):
+        control.add_fault(where="job", name=nersc.names, action=action, times=1)
+    control.add_fault(where="http", method="POST", path=JOBS, after=True, status=502)
+    with pytest.raises(ServiceUnreachable):
+        nersc.do()
+
+    operation = nersc.do()
+    control.clear_faults()  # only now the first one begins
+
+    first, second = nersc.jobs()
+    control.wait_for(lambda: nersc.jobs()[0]["end"], what="the end of the first job")
+    assert nersc.jobs()[0]["exit"] == [75, 0], "it found the claim and left"
+    assert operation.state is OperationState.SUCCEEDED
+    assert operation.handle["job_id"] == second["jobid"] != first["jobid"]
+    assert nersc.runs() == 1
+
+
 @pytest.mark.parametrize(
     "outage", [{"status": 503}, {"status": "drop"}, {"status": 200, "body": [1]}, {"status": 200, "body": "<html>"}], ids=str
 )
@@ -198,7 +219,7 @@ def test_an_outage_before_the_submission_submits_nothing_and_closes_the_intent(n
 
 
 def test_a_cancel_is_believed_when_the_job_is_gone(nersc: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "CANCEL_LIMIT_S", 0.3)
+    monkeypatch.setattr(cancelling, "CANCEL_LIMIT_S", 0.3)
     _, job_id = nersc.submit("for i in {1..600}; do sleep 0.1; done")
     nersc.wait_until_running()
     nersc.bench.control.add_fault(where="http", method="DELETE", path=f"{JOBS}/*", status=200, body={"status": "OK"})

@@ -9,13 +9,18 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from als_assets.defs.bl832.raw import raw_on_data832
 from als_assets.defs.resources import PlatformResource
 from als_assets.defs.steps import may_take_over
+from als_assets.errors import ServiceUnreachable
+from als_assets.ledger import OperationKind
+from als_assets.ledger.acting import Actor
 from als_assets.ledger.datasets import NewDataset
 from als_assets.platform import Platform, platform_of
 from als_assets.simulator.box import Box, Ports, make_box
+from als_assets.transfer import TransferService
 
 KEY = "scan_1"
 
@@ -69,6 +74,32 @@ def test_a_run_that_dagster_calls_finished_may_be_taken_over(parts: Platform, in
     instance.report_run_failed(run)
     assert may_take_over(instance, parts, run.run_id)
     assert may_take_over(instance, parts, "a run that never was")
+
+
+def test_what_cannot_be_cancelled_now_is_told_and_left_to_the_reaper(
+    box: Box, parts: Platform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminated(_self: object, actor: Actor, *_arguments: object) -> None:
+        run = instance.get_run_by_id(actor.run_id)
+        assert run is not None
+        instance.report_run_canceling(run)
+        operation = parts.ledger.operations.begin("transfer:x:y", OperationKind.TRANSFER, KEY, {})
+        parts.ledger.operations.take(operation.id, actor.run_id, actor.may_take_over)
+        raise DagsterExecutionInterruptedError
+
+    def unreachable(_self: object, _operation: object) -> None:
+        raise ServiceUnreachable("Globus did not answer.", next_step="It is tried again by itself.")
+
+    monkeypatch.setattr(TransferService, "ensure_replica", terminated)
+    monkeypatch.setattr(Platform, "cancel", unreachable)
+    resources = {"platform": PlatformResource(facility_file=str(box.facility_file))}
+    result = dg.materialize([raw_on_data832], partition_key=KEY, instance=instance, resources=resources, raise_on_error=False)
+
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None and run.status is dg.DagsterRunStatus.CANCELED, "a failed run would be retried"
+    told = [record.event_log_entry.user_message for record in instance.get_records_for_run(run.run_id).records]
+    assert "Not cancelled yet: Globus did not answer. The sensor 'reaper' goes on with it." in told
+    assert parts.ledger.operations.open_with("transfer:x:y") is not None, "the reaper finds it"
 
 
 def _job() -> dg.JobDefinition:

@@ -21,7 +21,7 @@ FILE = REPOSITORY / "facility" / "als.yaml"
 
 ALSDEV = "d40248e6-d874-4f7b-badd-2c06c16f1a58"
 CFS = "/global/cfs/cdirs/als/data_mover/8.3.2"
-OLCF, ORION = "36d521b3-c182-4071-b7d5-91db5d380d42", "/lustre/orion/als/proj-shared/8.3.2"
+OLCF, ORION = "36d521b3-c182-4071-b7d5-91db5d380d42", "/lustre/orion/<OLCF project>/proj-shared/8.3.2"
 ENDPOINTS = {
     "spot832": ("44ae904c-ab64-4145-a8f0-7287de38324d", "/"),
     "data832": ("75b478b2-37af-46df-bfbd-71ed692c6506", "/data"),

@@ -124,6 +124,17 @@ def test_where_nothing_is_available_it_says_why(facility: Facility, settings: Se
     assert words in caught.value.sentence and "switch a site on" in caught.value.next_step
 
 
+def test_a_site_that_is_not_set_up_gets_nothing_even_when_it_is_pinned(facility: Facility) -> None:
+    nersc = facility.sites["nersc"]
+    compute = nersc.compute.model_copy(update={"account": "<NERSC project>"})  # type: ignore[union-attr]
+    unready = facility.model_copy(update={"sites": {**facility.sites, "nersc": nersc.model_copy(update={"compute": compute})}})
+    words = "NERSC is not set up: <NERSC project> must be filled in at sites.nersc.compute.account"
+
+    assert choose_site(unready, settings_with(), FREE) == ("als", f"ALS is the first site that is on and allowed ({words})")
+    decision = decide(unready, "bl832", settings_with(), FREE, pinned="nersc")
+    assert decision.site == "" and words in decision.held
+
+
 def test_what_must_stay_is_never_sent_away_whatever_the_settings_say(facility: Facility) -> None:
     names = list(STEP_ASSETS)
     for switches in product([False, True], repeat=len(names)):

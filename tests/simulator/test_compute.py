@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from typing import Any
 
 import globus_sdk
 import pytest
+from forks import Process
 from globus_compute_sdk import Client
 from globus_compute_sdk.errors import TaskExecutionFailed, TaskPending
 from globus_compute_sdk.sdk import client as sdk_client
@@ -309,44 +308,29 @@ def test_a_task_is_held_until_the_fault_is_cleared(raw: Raw, simulator: Simulato
 # --- restarts -------------------------------------------------------------------------------------------------------------
 
 
-def _start(file: Path) -> tuple[subprocess.Popen[str], str]:
-    command = [sys.executable, "-W", "ignore", "-m", "als_assets.simulator", "--config", str(file)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    url = process.stdout.readline().split()[-1]
-    process.stdout.close()  # it says nothing more
-    return process, url
-
-
 def test_tasks_outlive_a_killed_simulator_and_are_reported_by_the_next(tmp_path: Path) -> None:
-    file = tmp_path / "config.json"
-    file.write_text(config_at(tmp_path, result_kept_s=0.001).model_dump_json())
-    process, url = _start(file)
     go = tmp_path / "go"
     waits = f"import os, time\ndef f():\n    while not os.path.exists('{go}'):\n        time.sleep(0.02)\n    return 832\n"
-    first = Raw(url)
-    finishing, _ = first.submit(waits)
-    dying, _ = first.submit(waits)
-    with Control(url) as control:
+    with Process(config_at(tmp_path, result_kept_s=0.001)) as process:
+        control = process.control
+        process.start()
+        first = Raw(process.url)
+        finishing, _ = first.submit(waits)
+        dying, _ = first.submit(waits)
         control.wait_for(lambda: all(first.task(task)["status"] == "running" for task in (finishing, dying)), what="both to run")
         boxes = {task: tmp_path / "state" / "compute" / task / "0" for task in (finishing, dying)}
         control.wait_for(lambda: all((box / "pids.json").exists() for box in boxes.values()), what="both workers")
-    process.kill()
-    process.wait()
-    os.kill(json.loads((boxes[dying] / "pids.json").read_text())["worker"], signal.SIGKILL)
-    go.touch()
+        assert process.end(signal.SIGKILL) == -signal.SIGKILL
+        os.kill(json.loads((boxes[dying] / "pids.json").read_text())["worker"], signal.SIGKILL)
+        go.touch()
 
-    process, url = _start(file)
-    try:
-        second = Raw(url)
-        with Control(url) as control:
-            done = second.ended(control, finishing)
-            assert done["status"] == "success" and "result" not in done, "its result is kept for a moment only, at the service"
-            assert "WorkerLost" in second.ended(control, dying)["exception"]
-            assert {task["task_id"]: task.get("result") for task in control.compute_tasks()}[finishing] == "11\n832"
-    finally:
-        process.terminate()
-        assert process.wait() == 0
+        process.start()
+        second = Raw(process.url)
+        done = second.ended(control, finishing)
+        assert done["status"] == "success" and "result" not in done, "its result is kept for a moment only, at the service"
+        assert "WorkerLost" in second.ended(control, dying)["exception"]
+        assert {task["task_id"]: task.get("result") for task in control.compute_tasks()}[finishing] == "11\n832"
+        assert process.end(signal.SIGTERM) == 0
 
 
 def test_a_clean_stop_ends_what_runs(tmp_path: Path) -> None:

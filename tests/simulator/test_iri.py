@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import amsc_iri
 import httpx
 import pytest
 from amsc_iri.exceptions import ApiException, NotFoundException, UnauthorizedException
+from forks import Process
 
 from als_assets.simulator.config import IriFacility, IriToken, SimulatorConfig
 from als_assets.simulator.control import Control, ControlRefused
@@ -256,25 +254,17 @@ def test_olcf_has_facility_status_and_compute_only(simulator: Simulator) -> None
 
 
 def test_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    file, url = tmp_path / "simulator.json", f"http://127.0.0.1:{port}"
-    file.write_text(json.dumps({**json.loads(config(tmp_path).model_dump_json()), "port": port}))
-    command = [sys.executable, "-m", "als_assets.simulator", "--config", str(file)]
-
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as first, Control(url) as control:
-        assert first.stdout is not None and b"ready" in first.stdout.readline()
-        api = client_of(url, "full")
+    with Process(config(tmp_path)) as process:
+        process.start()
+        api = client_of(process.url, "full")
         (resource,) = amsc_iri.StatusApi(api).get_resources()
         job = amsc_iri.ComputeApi(api).launch_job(
             resource.id, spec("echo x >> runs; until [ -e go ]; do sleep 0.02; done", directory=str(tmp_path))
         )
-        control.wait_for((tmp_path / "runs").exists, what="the start of the job")
-        first.send_signal(signal.SIGKILL)
-    (tmp_path / "go").touch()
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as second, Control(url) as control:
-        assert second.stdout is not None and b"ready" in second.stdout.readline()
-        assert ended(control, api, resource.id, job.id).status.state == "completed"
-        second.send_signal(signal.SIGTERM)
+        process.control.wait_for((tmp_path / "runs").exists, what="the start of the job")
+        process.end(signal.SIGKILL)
+        (tmp_path / "go").touch()
+        process.start()
+        assert ended(process.control, api, resource.id, job.id).status.state == "completed"
+        assert process.end(signal.SIGTERM) == 0
     assert (tmp_path / "runs").read_text() == "x\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -15,10 +14,10 @@ from typing import Any
 
 import httpx
 import pytest
+from forks import Process
 from globus_sdk import ClientApp, ConfidentialAppAuthClient, GlobusAppConfig, TransferClient, TransferData
 
 from als_assets.errors import ConfigError, ServiceUnreachable
-from als_assets.simulator.control import Control
 from als_assets.simulator.server import Simulator
 
 with warnings.catch_warnings():
@@ -26,43 +25,10 @@ with warnings.catch_warnings():
     from sfapi_client import Client
 
 
-class Process:
-    """A simulator in a process of its own, always on the same port."""
-
-    def __init__(self, config: Path, url: str) -> None:
-        self.url, self.control, self._config = url, Control(url), config
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> str:
-        command = [sys.executable, "-m", "als_assets.simulator", "--config", str(self._config)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
-
-    def end(self, number: int) -> int:
-        assert self._process is not None and self._process.stdout is not None
-        self._process.send_signal(number)
-        self._process.stdout.close()
-        code = self._process.wait(timeout=20)
-        self._process = None
-        return code
-
-    def close(self) -> None:
-        if self._process is not None:
-            self.end(signal.SIGTERM)
-        self.control.close()
-
-
 @pytest.fixture
-def process(site: Any, tmp_path: Path) -> Iterator[Process]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {**json.loads(site.config.model_dump_json()), "port": port}
-    (tmp_path / "simulator.json").write_text(json.dumps(settings))
-    made = Process(tmp_path / "simulator.json", f"http://127.0.0.1:{port}")
-    yield made
-    made.close()
+def process(site: Any) -> Iterator[Process]:
+    with Process(site.config) as made:
+        yield made
 
 
 @pytest.fixture
@@ -101,10 +67,16 @@ def job_ended(process: Process, job_id: str) -> dict[str, Any]:
 # --- life ----------------------------------------------------------------------------------------------------------------
 
 
-def test_ready_line_and_clean_stop(process: Process) -> None:
-    assert process.start() == f"The simulator is ready at {process.url}\n"
-    assert process.control.ready()
-    assert process.end(signal.SIGTERM) == 0
+def test_ready_line_and_clean_stop(process: Process, tmp_path: Path) -> None:
+    file = tmp_path / "simulator.json"
+    file.write_text(process.config.model_dump_json())
+    command = [sys.executable, "-m", "als_assets.simulator", "--config", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == f"The simulator is ready at {process.url}\n"
+        assert process.control.ready()
+        started.terminate()
+        assert started.wait(timeout=20) == 0
     assert not process.control.ready()
 
 

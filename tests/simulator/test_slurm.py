@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -15,12 +16,12 @@ from als_assets.cli import app
 from als_assets.compute.iri.transport import IriTransport
 from als_assets.compute.sfapi.transport import SfapiTransport
 from als_assets.compute.spec import JobSpec, Step
-from als_assets.compute.transport import Transport
 from als_assets.errors import ConfigError, JobRefused, ServiceUnreachable
+from als_assets.facility import load_facility
 from als_assets.facility.compute import IriCompute, SfapiCompute
 from als_assets.facility.identities import SfapiIdentity, TokenIdentity
 from als_assets.facility.secrets import SecretRef
-from als_assets.simulator import slurm
+from als_assets.simulator import server, slurm
 from als_assets.simulator.config import IriFacility, IriToken, SfapiConfig, SimulatorConfig
 from als_assets.simulator.server import Simulator
 from als_assets.simulator.slurm import SlurmCluster
@@ -59,13 +60,6 @@ class World:
             "olcf": IriTransport(olcf, TokenIdentity(kind="token", token=secret("token")), "OLCF"),
         }
 
-    def ended(self, transport: Transport, job_id: str) -> Any:
-        def look() -> Any:
-            view = transport.look_many([job_id]).get(job_id)
-            return view if view is not None and not view.live else None
-
-        return self.simulator.control.wait_for(look, timeout_s=60, what=f"the end of job {job_id}")
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
@@ -86,35 +80,6 @@ def spec(folder: Path, name: str, script: str, **changes: Any) -> JobSpec:
         "walltime_s": 300,
     }
     return JobSpec(**{**fields, **changes})
-
-
-@real
-def test_the_contract_over_both_apis(world: World) -> None:
-    """One story for both, with their jobs side by side: submit, run, exits 0, 3 and 42, cancel, tail, unknown id, refusal, lost."""
-    world.simulator.control.add_fault(where="job", action="lost", name="*-lost")
-    world.simulator.control.add_fault(where="job", action="sacct_lag", name="*-good", lag_s=0.5)
-    scripts = {"good": 'echo "$SITE $SLURM_JOB_NAME"', "three": "exit 3", "fortytwo": "exit 42", "long": "sleep 300", "lost": "true"}
-    transports, ids = world.transports(), {}
-    for site, transport in transports.items():
-        for kind, script in scripts.items():
-            job = spec(world.folder, f"{site}-{kind}", script)
-            ids[site, kind] = transport.submit(job.name, transport.script(job), job.log_dir)
-
-    for site, transport in transports.items():
-        views = {kind: world.ended(transport, ids[site, kind]) for kind in ("good", "three", "fortytwo")}
-        assert {kind: (view.state, view.exit_code) for kind, view in views.items()} == {
-            "good": ("COMPLETED", "0:0"),
-            "three": ("FAILED", "3:0"),
-            "fortytwo": ("FAILED", "42:0"),
-        }
-        assert views["good"].nodes
-        assert transport.tail(PurePosixPath(world.folder, "logs", f"{site}-good.out"), 5) == f"box {site}-good"
-        assert transport.find(f"{site}-three", PurePosixPath(world.folder, "logs")) == ids[site, "three"]
-        assert transport.look_many(["7", ids[site, "long"]]).keys() == {ids[site, "long"]}
-        transport.cancel(ids[site, "long"])
-        assert world.ended(transport, ids[site, "long"]).state.startswith("CANCELLED")
-        transport.close()
-    assert {job["name"] for job in world.simulator.control.jobs()} == {f"{site}-{kind}" for site in transports for kind in scripts}
 
 
 @real
@@ -188,10 +153,22 @@ def test_missing_packages_are_told_in_words(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_command_line_says_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "_PATH", str(tmp_path))
-    file = tmp_path / "simulator.json"
-    file.write_text(SimulatorConfig(state_dir=tmp_path / "state").model_dump_json())
 
-    result = CliRunner().invoke(app, ["simulate", "facility", "--config", str(file), "--slurm"])
+    result = CliRunner().invoke(app, ["simulate", "--slurm", "--state", str(tmp_path)])
 
     assert isinstance(result.exception, ConfigError)
     assert "There can be no real Slurm here" in result.exception.sentence
+
+
+@real
+def test_a_facility_is_set_up_and_served_on_slurm_by_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[SimulatorConfig] = []
+    monkeypatch.setattr(server, "serve", served.append)
+
+    result = CliRunner().invoke(app, ["simulate", "--slurm", "--state", str(tmp_path)])
+
+    assert result.exit_code == 0, result.output
+    (config,) = served
+    assert config.sfapi.backend == "slurm" and {site.backend for site in config.iri.values()} == {"slurm"}
+    (file,) = re.findall(r"ALS_FACILITY=(\S+)", result.output)
+    assert load_facility(Path(file)).sites["nersc"].compute is not None

@@ -6,6 +6,7 @@ work. Not here: assertions. Each process is a real one: what it leaves is what a
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -16,7 +17,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from als_assets.facility import Facility
 
 
 class Zygote:
@@ -104,21 +108,26 @@ def _delete_many(platform: Any, actor: Any, replicas: list[int]) -> None:
             raise done.error
 
 
-def _job(platform: Any, actor: Any, site: str, name: str, key: str, script: str, output: str, log_dir: str) -> None:
+def _job(platform: Any, actor: Any, **job: Any) -> None:
     from small_jobs import do_job
 
-    do_job(platform, actor, site=site, name=name, key=key, script=script, output=output, log_dir=log_dir)
+    do_job(platform, actor, **job)
 
 
-def _live(facility_file: Path, work: str, point: str, arguments: dict[str, Any], trace: dict[str, str]) -> int:
+def _stream(platform: Any, _actor: Any, **service: Any) -> None:
+    from stream_shop import service_at
+
+    service_at(platform, **service).start("bl832", who="doomed")
+
+
+def _live(facility: Facility, work: str, point: str, arguments: dict[str, Any], trace: dict[str, str]) -> int:
     """The life of one process: 0 when the work was done, 3 when it was refused."""
     from als_assets.errors import AlsError
-    from als_assets.facility import load_facility
     from als_assets.ledger.acting import Actor
     from als_assets.ledger.workers import Life
     from als_assets.platform import Platform
 
-    platform = Platform(load_facility(facility_file))
+    platform = Platform(facility)
     ledger = platform.ledger
     if point:
         _arm(point)
@@ -131,7 +140,7 @@ def _live(facility_file: Path, work: str, point: str, arguments: dict[str, Any],
     ledger.workers.register(run_id, None)
     actor = Actor(run_id, lambda other: ledger.workers.life_of(other) is Life.GONE, wait=lambda _s: time.sleep(0.03))
     try:
-        {"copy": _copy, "delete": _delete, "delete_many": _delete_many, "job": _job}[work](platform, actor, **arguments)
+        {"copy": _copy, "delete": _delete, "delete_many": _delete_many, "job": _job, "stream": _stream}[work](platform, actor, **arguments)
     except AlsError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 3
@@ -140,11 +149,33 @@ def _live(facility_file: Path, work: str, point: str, arguments: dict[str, Any],
     return 0
 
 
-def main(facility_file: Path) -> None:
-    import als_assets.compute.sfapi.transport
-    import als_assets.platform  # noqa: F401 - imported once, before any fork
+def _warm_up(facility_file: Path) -> Facility:
+    """Once, before any fork, what each process would do for itself: imports, mappings, the first look at the record. Nothing stays open."""
+    sys.path[:0] = [str(Path(__file__).parent.parent / "compute"), str(Path(__file__).parents[2])]
+    import small_jobs  # noqa: F401
 
-    sys.path.insert(0, str(Path(__file__).parent.parent / "compute"))
+    from als_assets.compute.private_key import private_key
+    from als_assets.facility import load_facility
+    from als_assets.platform import Platform
+    from tests import certificates
+
+    certificates.read_once()
+    facility = load_facility(facility_file)
+    rehearsal = Platform(facility)
+    assert rehearsal.compute and rehearsal.transfers
+    rehearsal.ledger.operations.open_ones()
+    for identity in facility.identities.values():
+        if identity.kind == "sfapi":
+            private_key(identity.key)
+    rehearsal.ledger.watching.states()
+    rehearsal.close()
+    gc.collect()
+    gc.freeze()  # or the first collection of each process copies every page
+    return facility
+
+
+def main(facility_file: Path) -> None:
+    facility = _warm_up(facility_file)
     for line in sys.stdin:
         question = json.loads(line)
         if "wait" in question:
@@ -153,7 +184,7 @@ def main(facility_file: Path) -> None:
             answer = os.fork()
             if answer == 0:
                 os.dup2(2, 1)  # what the case writes is no answer to the test
-                os._exit(_live(facility_file, **question))
+                os._exit(_live(facility, **question))
         sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
 

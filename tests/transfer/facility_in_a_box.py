@@ -142,8 +142,8 @@ def platform_of(box: Box) -> Platform:
 
 
 @contextmanager
-def running_facility(folder: Path) -> Iterator[Bench]:
-    """A facility in ``folder`` until the end of the block."""
+def running_facility(folder: Path, *, slurm: bool = False) -> Iterator[Bench]:
+    """A facility in ``folder`` until the end of the block; its machines run processes, or a real Slurm each."""
     simulator_settings = {
         "globus": {"retry_s": 0.05},
         "sfapi": {"queue_wait_s": 0.05, "kill_wait_s": 0.3, "slots": 4},
@@ -155,7 +155,8 @@ def running_facility(folder: Path) -> Iterator[Bench]:
     for iri in document["iri"].values():
         iri.update(simulator_settings["sfapi"])
     box.simulator_file.write_text(json.dumps(document))
-    with Simulator(load_config(box.simulator_file)) as simulator:
+    config = load_config(box.simulator_file)
+    with Simulator(config.on_slurm() if slurm else config) as simulator:
         bench = Bench(box, simulator.control, platform_of(box))
         yield bench
         bench.platform.close()

@@ -152,6 +152,11 @@ class GlobusComputeTransport:
         if self._expect(state, "state") == "CANCELLED" and state.get("began") is None:
             self._notes.write("stopped", job.name, state)  # its task waits in the queue, and will find that it must not begin
 
+    def forestall(self, spec_name: str, log_dir: PurePosixPath) -> str | None:
+        """By the stop file, which keeps a task from beginning that comes later, and stops one that has begun."""
+        self.cancel(f"{log_dir}/{spec_name}/{_NO_TASK}")
+        return None
+
     def listing(self, path: PurePosixPath) -> dict[str, int] | None:
         packed = self._ask({"verb": "listing", "path": str(path)}, "files")
         files: dict[str, int] | None = json.loads(zlib.decompress(base64.b64decode(packed)))

@@ -27,8 +27,8 @@ _TASK_TIMEOUT_S = 120.0
 _FIRST_PAUSE_S = 0.1
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
-with warnings.catch_warnings():  # Authlib tells at import that it would rather have httpx2, also to staff
-    warnings.simplefilter("ignore")
+# Authlib tells at import that it would rather have httpx2, also to staff, and puts a filter for that before all others.
+with warnings.catch_warnings(record=True):
     from authlib.integrations.base_client import OAuthError
     from sfapi_client import Client
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from als_assets.compute.health import SiteHealth
 from als_assets.compute.outcomes import SchedulerView
+from als_assets.compute.quota import Quota, quota_command, read_quota
 from als_assets.compute.script import render, slurm_directives
 from als_assets.compute.sfapi.api import SfapiApi, unreachable
 from als_assets.compute.spec import JobSpec
@@ -99,6 +100,13 @@ class SfapiTransport:
     def cancel(self, job_id: str) -> None:
         self.api.send("DELETE", f"compute/jobs/{self._setup.machine}/{job_id}")
 
+    def forestall(self, spec_name: str, log_dir: PurePosixPath) -> str | None:
+        """By taking the claim in the job's place: a copy that shows up in the queue later leaves at once."""
+        claim = shlex.quote(f"{log_dir}/{spec_name}.claim")
+        take = f"mkdir -p -- {shlex.quote(str(log_dir))} && (set -o noclobber && echo cancelled >{claim}) 2>/dev/null || cat -- {claim}"
+        claimed = self.api.command(take).strip()
+        return claimed if claimed.isdigit() else None
+
     def listing(self, path: PurePosixPath) -> dict[str, int] | None:
         quoted = shlex.quote(str(path))
         text = self.api.command(f"if [ -e {quoted} ]; then find {quoted} -type f -printf '%P\\t%s\\n'; else echo absent; fi")
@@ -123,6 +131,10 @@ class SfapiTransport:
         sentence = f"{status.get('full_name') or machine} is {word}{f': {notes}' if notes else ''}"
         begin, end = _next_outage(self.api.public(f"status/outages/planned/{machine}"))
         return SiteHealth(word in ("active", "degraded"), sentence.rstrip(".") + ".", begin, end)
+
+    def quota(self) -> Quota | None:
+        path = self._setup.quota_of
+        return None if path is None else read_quota(path, self.api.command(quota_command(path)))
 
     def credential_expiry(self) -> datetime | None:
         mine = self.api.client_id

@@ -24,6 +24,7 @@ from als_assets.simulator import clock
 from als_assets.simulator.backends import Backend
 from als_assets.simulator.config import SfapiConfig
 from als_assets.simulator.sfapi.auth import SfapiAuth, SfapiError
+from als_assets.simulator.sfapi.login import LoginNode
 from als_assets.simulator.sfapi.script import ScriptRefused
 from als_assets.simulator.sfapi.tables import UnknownFilter
 from als_assets.simulator.store import Doc, Store
@@ -107,8 +108,8 @@ class SfapiFiles:
 class SfapiApi:
     """The routes of jobs, commands and tasks."""
 
-    def __init__(self, config: SfapiConfig, store: Store, auth: SfapiAuth, files: SfapiFiles, scheduler: Backend) -> None:
-        self._config, self._store, self._auth = config, store, auth
+    def __init__(self, config: SfapiConfig, store: Store, auth: SfapiAuth, files: SfapiFiles, scheduler: Backend, login: LoginNode) -> None:
+        self._config, self._store, self._auth, self._login = config, store, auth, login
         self._files, self._scheduler = files, scheduler
         self._commands: dict[str, subprocess.Popen[str]] = {}
         self._threads: list[threading.Thread] = []
@@ -196,7 +197,7 @@ class SfapiApi:
 
     def _run_command(self, task_id: str, command: str) -> None:
         home = str(self._config.roots[0]) if self._config.roots else "/"
-        base = {"PATH": os.environ.get("PATH", os.defpath), "USER": self._config.user, "HOME": home}
+        base = {**self._login.environment(), "USER": self._config.user, "HOME": home}
         with subprocess.Popen(
             ["bash", "-c", command],
             stdin=subprocess.DEVNULL,
