@@ -7,6 +7,7 @@ threads and progress, see ``reconstruct.py``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from als_assets.recon import center as centers
 from als_assets.recon.engine import Engine, Geometry, Plan
 from als_assets.recon.errors import CenterNotFound, MissingField, ZeroFlats
+from als_assets.recon.fourier_wavelet import FourierWavelet
+from als_assets.recon.machine import cores
 from als_assets.recon.parameters import Parameters
 from als_assets.recon.projections import Source
-from als_assets.recon.rings import AllStripes, FourierWavelet, Smoothing, Sorting, StripeFilter, Titarenko, bridge
+from als_assets.recon.rings import AllStripes, Smoothing, Sorting, StripeFilter, Titarenko, bridge
 from als_assets.recon.sharpness import sharpest
 from als_assets.recon.stitching import Stitch
 
@@ -130,15 +133,19 @@ def _by_image(scan: Source, corrector: Corrector) -> float:
 def _over_rows(scan: Source, corrector: Corrector, method: Callable[[Images, NDArray[np.float64]], float]) -> float:
     """Median over up to three rows, because single rows may hold nothing of the sample."""
     rows = sorted({(scan.shape.rows * share) // 4 for share in (1, 2, 3)})
-    found, refusal = [], None
-    for row in rows:
+
+    def one(row: int) -> float | CenterNotFound:
         try:
-            found.append(method(corrector.sinograms(scan.rows(row, row + 1), row)[0], scan.theta_deg))
+            return method(corrector.sinograms(scan.rows(row, row + 1), row)[0], scan.theta_deg)
         except CenterNotFound as error:
-            refusal = error
-    if refusal is not None and not found:
-        raise refusal
-    return float(np.median(found))
+            return error
+
+    with ThreadPoolExecutor(cores()) as pool:
+        found = list(pool.map(one, rows))
+    values = [value for value in found if not isinstance(value, CenterNotFound)]
+    if not values and isinstance(found[-1], CenterNotFound):
+        raise found[-1]
+    return float(np.median(values))
 
 
 _METHODS: dict[str, Callable[[Source, Corrector], float]] = {

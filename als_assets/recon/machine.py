@@ -16,6 +16,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def share_cores_among_our_threads() -> None:
+    """Keeps the libraries that multiply matrices from starting threads of their own, which would only get into the way of ours;
+    ducc0 starts none that it is not asked for, but needs leave to, because it listens to OMP_NUM_THREADS as well. What is set already
+    stays. To be called before numpy is imported."""
+    for library in ("OPENBLAS", "MKL", "OMP"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    os.environ.setdefault("DUCC0_NUM_THREADS", str(cores()))
+
+
 def available_memory_bytes() -> int:
     """Memory that may be taken without swapping, bounded by the control group of a container."""
     fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())

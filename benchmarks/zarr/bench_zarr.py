@@ -123,14 +123,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("side", nargs="?", type=int, default=256, help="voxels along each side (default: 256)")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", default="", help="writers with this in their name, and the one that they are measured against")
     parser.add_argument("--place", type=Path, help="folder on the disk to measure (default: the temporary folder)")
     options = parser.parse_args()
+    chosen = {name: program for name, program in CANDIDATES.items() if name == BASELINE or not options.only or options.only in name}
     results: dict[str, Any] = {}
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=options.place) as place:
         source = Path(place) / "recv"
         make_stack(source, options.side)
-        for name, program in CANDIDATES.items():
+        for name, program in chosen.items():
             results[name] = measure(program, source, Path(place) / "store.zarr")
     header = f"{options.side}^3 float32, {os.cpu_count()} processors, load before {load:.1f}, {date.today()}"
     sys.stdout.write(f"{header}\n\n{table(results)}\n")

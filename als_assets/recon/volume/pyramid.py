@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from als_assets.recon.errors import OutputIncomplete, explained_output
 from als_assets.recon.output import write_atomically
-from als_assets.recon.volume.levels import CHUNK, Band, Triple, bands_of, level_shapes, spans
+from als_assets.recon.pieces import spans
+from als_assets.recon.volume.levels import CHUNK, Band, Triple, bands_of, level_shapes
 from als_assets.recon.volume.quantise import Scale
 from als_assets.recon.volume.zarr_store import Form
 
