@@ -139,7 +139,7 @@ class GriddingWorker:
         self._columns = _aligned((sizes.grid * _COLUMNS * lanes,))
         loops = kernels_vector if plan.vector else kernels
         self._pack, self._spread, self._cut = loops.pack(lanes), loops.spread(lanes), loops.cut(lanes)
-        self._shape = kernels.shape_spectrum(lanes)
+        self._shape = loops.shape_spectrum(lanes)
         self._re = np.ascontiguousarray(plan.response.real)
         self._im = np.ascontiguousarray(plan.response.imag)
         self._factor = _deapodisation(geometry.width, sizes)

@@ -14,7 +14,7 @@ import numpy as np
 
 from als_assets.recon.compiled import compiled
 from als_assets.recon.kernels import column_factors
-from als_assets.recon.vectors import add_weighted, fetch, gather_tile, scatter_tile
+from als_assets.recon.vectors import add_weighted, fetch, gather_tile, multiply_pairs, scatter_tile
 
 _AHEAD = 16  # samples; so many are spread while one comes from memory
 
@@ -41,6 +41,22 @@ def pack(lanes: int) -> Callable[..., None]:
                 source = columns - 1 if x < middle else 0
                 for z in range(lanes):
                     out[a, x, z] = out[a, source, z] * edge
+
+    return compiled(kernel)
+
+
+@cache
+def shape_spectrum(lanes: int) -> Callable[..., None]:
+    """As ``kernels.shape_spectrum``."""
+
+    def kernel(spectra: Any, re: Any, im: Any) -> None:
+        angles, length, _ = spectra.shape
+        vector = np.uint64(4 * lanes)
+        for a in range(angles):
+            target = np.uint64(spectra[a].ctypes.data)
+            for k in range(length):
+                multiply_pairs(target, re[k], im[k], lanes)
+                target += vector
 
     return compiled(kernel)
 

@@ -59,6 +59,25 @@ def add_weighted(typing: Any, target: Any, source: Any, weights: Any, lanes: Any
 
 
 @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+def multiply_pairs(typing: Any, target: Any, real: Any, imaginary: Any, lanes: Any) -> Any:
+    """The vector at address ``target``, pairs of lanes as complex numbers, is multiplied by one complex number."""
+    count = lanes.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(_FLOAT, count)
+        place = builder.inttoptr(arguments[0], vector.as_pointer())
+        values = builder.load(place, align=4)
+        swapped = builder.shuffle_vector(values, values, ir.Constant(ir.VectorType(_INT, count), [j ^ 1 for j in range(count)]))
+        signs = ir.Constant(vector, [-1.0, 1.0] * (count // 2))
+        across = builder.fmul(swapped, builder.fmul(_everywhere(builder, arguments[2], count), signs), flags=_FAST)
+        along = builder.fmul(values, _everywhere(builder, arguments[1], count), flags=_FAST)
+        builder.store(builder.fadd(along, across, flags=_FAST), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.float32, types.float32, lanes), generate
+
+
+@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
 def gather_tile(typing: Any, sources: Any, offset: Any, target: Any, lanes: Any) -> Any:
     """A square of ``lanes`` columns of as many slices, turned over: slice z from address ``sources[z]`` + ``offset`` (bytes) goes to
     lane z of the ``lanes`` vectors that follow one another from ``target`` on; ``sources`` is the address of the addresses."""
