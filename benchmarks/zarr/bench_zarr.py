@@ -25,6 +25,8 @@ import tifffile
 
 _OURS = """
 from pathlib import Path
+from als_assets.recon.machine import keep_freed_memory, share_cores_among_our_threads
+keep_freed_memory(), share_cores_among_our_threads()  # as the program does
 from als_assets.recon.volume.multires import multires
 from als_assets.recon.volume.zarr_store import Form
 import numpy, tensorstore, tifffile
