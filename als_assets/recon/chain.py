@@ -86,17 +86,28 @@ def find_center(scan: Source, corrector: Corrector, wanted: float | str) -> cent
     """
     if not isinstance(wanted, str):
         return centers.Center(float(wanted), "given", {}, "given")
-    estimates: dict[str, float] = {}
-    full_turn = bool(np.ptp(scan.theta_deg) > 355)
-    for name, method in _METHODS.items():
-        settled = bool(estimates) and centers.judge(estimates, wanted).confidence == "high"
-        if name == wanted or name in ("pc", "vo") or (wanted == "auto" and (full_turn if name == "overlap" else not settled)):
-            try:
-                estimates[name] = method(scan, corrector)
-            except CenterNotFound:
-                if wanted == name:
-                    raise
-    return centers.judge(estimates, wanted)
+    always = [name for name in _METHODS if name in ("pc", "vo", wanted)]
+    with ThreadPoolExecutor(len(always)) as pool:
+        found = dict(zip(always, pool.map(lambda name: _found(name, scan, corrector), always), strict=True))
+    if isinstance(refusal := found.get(wanted), CenterNotFound):
+        raise refusal
+    for name in ("overlap", "image") if wanted == "auto" else ():
+        settled = centers.judge(_numbers(found), wanted).confidence == "high" if _numbers(found) else False
+        if np.ptp(scan.theta_deg) > 355 if name == "overlap" else not settled:
+            found[name] = _found(name, scan, corrector)
+    return centers.judge(_numbers(found), wanted)
+
+
+def _found(name: str, scan: Source, corrector: Corrector) -> float | CenterNotFound:
+    """What one method says, or why it cannot."""
+    try:
+        return _METHODS[name](scan, corrector)
+    except CenterNotFound as error:
+        return error
+
+
+def _numbers(found: dict[str, float | CenterNotFound]) -> dict[str, float]:
+    return {name: value for name, value in found.items() if not isinstance(value, CenterNotFound)}
 
 
 def _by_projections(scan: Source, corrector: Corrector) -> float:
@@ -134,18 +145,21 @@ def _over_rows(scan: Source, corrector: Corrector, method: Callable[[Images, NDA
     """Median over up to three rows, because single rows may hold nothing of the sample."""
     rows = sorted({(scan.shape.rows * share) // 4 for share in (1, 2, 3)})
 
-    def one(row: int) -> float | CenterNotFound:
+    refusal: CenterNotFound | None = None
+
+    def one(row: int) -> float:
+        nonlocal refusal
         try:
             return method(corrector.sinograms(scan.rows(row, row + 1), row)[0], scan.theta_deg)
         except CenterNotFound as error:
-            return error
+            refusal = error
+            return np.nan
 
     with ThreadPoolExecutor(cores()) as pool:
-        found = list(pool.map(one, rows))
-    values = [value for value in found if not isinstance(value, CenterNotFound)]
-    if not values and isinstance(found[-1], CenterNotFound):
-        raise found[-1]
-    return float(np.median(values))
+        found = np.array(list(pool.map(one, rows)))
+    if refusal is not None and np.isnan(found).all():
+        raise refusal
+    return float(np.nanmedian(found))
 
 
 _METHODS: dict[str, Callable[[Source, Corrector], float]] = {
