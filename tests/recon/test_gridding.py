@@ -19,7 +19,7 @@ from llvmlite import binding
 from numpy.typing import NDArray
 from recon_phantoms import SHEPP_LOGAN, TOFT, Ellipse, disc, distance, image, psnr, sinogram
 
-from als_assets.recon import engines, filters, kernels
+from als_assets.recon import engines, filters, gridding, kernels
 from als_assets.recon.engine import Geometry
 from als_assets.recon.fourier_wavelet import FourierWavelet
 from als_assets.recon.gridding import GriddingEngine
@@ -241,6 +241,12 @@ def test_every_sample_of_the_plan_lies_in_its_memory(width: int, angles: int, ce
     assert (table.cells % stride).max() + 3 < cells
     assert table.bands[-1] == table.points.size
     assert np.abs(table.u).max() <= 1
+
+
+@given(st.integers(1, 6000))
+def test_transforms_have_the_next_even_size_without_large_factors(at_least: int) -> None:
+    smooth = sorted(2 * 2**i * 3**j * 5**k for i in range(13) for j in range(8) for k in range(6))
+    assert gridding._fast_even_size(at_least) == next(size for size in smooth if size >= at_least)
 
 
 def test_an_odd_plan_that_once_left_its_memory() -> None:
