@@ -187,26 +187,28 @@ def ratios(found: dict[str, Pair]) -> dict[str, float]:
     return of_wall
 
 
-def side_by_side(size: str, batches: int = 6) -> dict[str, float]:
-    """Wall seconds a slice of one process with one thread, and of two such processes at the same time; their ratio times two."""
+def side_by_side(size: str, batches: int = 4) -> dict[str, dict[str, float]]:
+    """Seconds a slice of one process with one thread, and of two such processes at the same time; twice their ratio is the scaling.
 
-    def rate(count: int) -> float:
+    By wall time, which other programs disturb, and by CPU time, which tells how far the two hinder each other in memory.
+    """
+
+    def rate(count: int) -> Pair:
         command = [sys.executable, __file__, "--alone", str(batches), size]
         running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
-        return max(float(process.communicate()[0]) for process in running)
+        pairs = [json.loads(process.communicate()[0]) for process in running]
+        return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
 
-    one, two = rate(1), rate(2)
-    return {"one": one, "two": two, "scaling": 2 * one / two}
+    found = zip(("CPU", "wall"), rate(1), rate(2), strict=True)
+    return {name: {"one": one, "two": two, "scaling": 2 * one / two} for name, one, two in found}
 
 
 def alone(size: str, batches: int) -> None:
-    """Prints the wall seconds of a slice over some batches."""
+    """Prints the CPU and wall seconds of a slice over some batches."""
     ours = Ours(*map(int, size.split("x")))
     ours.everything()
-    started = time.perf_counter()
-    for _ in range(batches):
-        ours.everything()
-    sys.stdout.write(f"{(time.perf_counter() - started) / batches / ours.batch}\n")
+    taken = times(once(lambda: [ours.everything() for _ in range(batches)]), 1 / (batches * ours.batch))
+    sys.stdout.write(f"{json.dumps(taken)}\n")
 
 
 def main() -> None:
@@ -230,7 +232,8 @@ def main() -> None:
         results[size] = {name.strip(): {"cpu_s": cpu, "wall_s": wall} for name, (cpu, wall) in found.items()} | {"wall": ratios(found)}
     if options.scale:
         results["side by side"] = scaled = side_by_side(sizes[-1])
-        sys.stdout.write(f"\ntwo processes side by side at {sizes[-1]}: {scaled['scaling']:.2f} times the work of one\n")
+        told = ", ".join(f"{found['scaling']:.2f} by {name} time" for name, found in scaled.items())
+        sys.stdout.write(f"\nwork of two processes side by side at {sizes[-1]}, in that of one: {told}\n")
     if options.json:
         options.json.write_text(json.dumps(results, indent=2), encoding="utf-8")
 
