@@ -54,6 +54,7 @@ class StoreInWork:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.pyramid.stop()
         self._staged.__exit__(kind, value, trace)
 
     @property
