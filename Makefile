@@ -31,7 +31,10 @@ histories: .venv/.test
 soak: .venv/.test
 	ALS_SOAK_STEPS=100000 $(BIN)/pytest tests/soak/test_histories.py -q $(ARGS) && $(BIN)/als soak
 
-bench: .venv/.test
+.venv/.bench: .venv/.test
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]' && touch $@
+
+bench: .venv/.bench
 	for b in benchmarks/*/bench_*.py; do $(BIN)/python $$b || exit 1; done
 
 clean:

@@ -7,6 +7,7 @@ threads and progress, see ``reconstruct.py``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from als_assets.recon import center as centers
 from als_assets.recon.engine import Engine, Geometry, Plan
 from als_assets.recon.errors import CenterNotFound, MissingField, ZeroFlats
+from als_assets.recon.fourier_wavelet import FourierWavelet
+from als_assets.recon.machine import cores
 from als_assets.recon.parameters import Parameters
 from als_assets.recon.projections import Source
-from als_assets.recon.rings import AllStripes, FourierWavelet, Smoothing, Sorting, StripeFilter, Titarenko, bridge
+from als_assets.recon.rings import AllStripes, Smoothing, Sorting, StripeFilter, Titarenko, bridge
 from als_assets.recon.sharpness import sharpest
 from als_assets.recon.stitching import Stitch
 
@@ -83,17 +86,28 @@ def find_center(scan: Source, corrector: Corrector, wanted: float | str) -> cent
     """
     if not isinstance(wanted, str):
         return centers.Center(float(wanted), "given", {}, "given")
-    estimates: dict[str, float] = {}
-    full_turn = bool(np.ptp(scan.theta_deg) > 355)
-    for name, method in _METHODS.items():
-        settled = bool(estimates) and centers.judge(estimates, wanted).confidence == "high"
-        if name == wanted or name in ("pc", "vo") or (wanted == "auto" and (full_turn if name == "overlap" else not settled)):
-            try:
-                estimates[name] = method(scan, corrector)
-            except CenterNotFound:
-                if wanted == name:
-                    raise
-    return centers.judge(estimates, wanted)
+    always = [name for name in _METHODS if name in ("pc", "vo", wanted)]
+    with ThreadPoolExecutor(len(always)) as pool:
+        found = dict(zip(always, pool.map(lambda name: _found(name, scan, corrector), always), strict=True))
+    if isinstance(refusal := found.get(wanted), CenterNotFound):
+        raise refusal
+    for name in ("overlap", "image") if wanted == "auto" else ():
+        settled = centers.judge(_numbers(found), wanted).confidence == "high" if _numbers(found) else False
+        if np.ptp(scan.theta_deg) > 355 if name == "overlap" else not settled:
+            found[name] = _found(name, scan, corrector)
+    return centers.judge(_numbers(found), wanted)
+
+
+def _found(name: str, scan: Source, corrector: Corrector) -> float | CenterNotFound:
+    """What one method says, or why it cannot."""
+    try:
+        return _METHODS[name](scan, corrector)
+    except CenterNotFound as error:
+        return error
+
+
+def _numbers(found: dict[str, float | CenterNotFound]) -> dict[str, float]:
+    return {name: value for name, value in found.items() if not isinstance(value, CenterNotFound)}
 
 
 def _by_projections(scan: Source, corrector: Corrector) -> float:
@@ -130,15 +144,22 @@ def _by_image(scan: Source, corrector: Corrector) -> float:
 def _over_rows(scan: Source, corrector: Corrector, method: Callable[[Images, NDArray[np.float64]], float]) -> float:
     """Median over up to three rows, because single rows may hold nothing of the sample."""
     rows = sorted({(scan.shape.rows * share) // 4 for share in (1, 2, 3)})
-    found, refusal = [], None
-    for row in rows:
+
+    refusal: CenterNotFound | None = None
+
+    def one(row: int) -> float:
+        nonlocal refusal
         try:
-            found.append(method(corrector.sinograms(scan.rows(row, row + 1), row)[0], scan.theta_deg))
+            return method(corrector.sinograms(scan.rows(row, row + 1), row)[0], scan.theta_deg)
         except CenterNotFound as error:
             refusal = error
-    if refusal is not None and not found:
+            return np.nan
+
+    with ThreadPoolExecutor(cores()) as pool:
+        found = np.array(list(pool.map(one, rows)))
+    if refusal is not None and np.isnan(found).all():
         raise refusal
-    return float(np.median(found))
+    return float(np.nanmedian(found))
 
 
 _METHODS: dict[str, Callable[[Source, Corrector], float]] = {

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from als_assets.recon.errors import BadParameters, ReconError, exit_code_table
+from als_assets.recon.machine import keep_freed_memory, share_cores_among_our_threads
 
 if TYPE_CHECKING:
     from als_assets.recon.parameters import Resolved
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; 0 means that the output is complete and was read back."""
     options = _parser().parse_args(argv)
-    for library in ("OPENBLAS", "MKL", "OMP"):  # our threads share the cores already; theirs would only get into the way
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    share_cores_among_our_threads()
+    keep_freed_memory()
     _place_for_compiled_code()
     try:
         summary: Summary | None = options.run(options)

@@ -44,13 +44,15 @@ def absorb(raw: Any, gain: Any, offset: Any, floor: np.float32, out: Any) -> Non
 
 
 @exactly_compiled
-def place(cos: Any, sin: Any, weight: Any, frequency: Any, n: int, table: Any, cursor: Any, points: Any, cells: Any, u: Any, v: Any,
+def place(cos: Any, sin: Any, weight: Any, frequency: Any, grid: Any, table: Any, cursor: Any, points: Any, cells: Any, u: Any, v: Any,
           fill: bool) -> None:  # fmt: skip
-    """Counts the polar samples in each 64 x 64 tile of the n x n grid (``fill`` false, into ``cursor``), or writes their number,
-    first grid cell and 4 + 4 weights at the running ``cursor`` of their tile. The checkerboard sign that puts the image's
-    origin in the middle is part of the weights. Counting and writing must decide alike, so rounding must not differ between them.
-    ``table``: the window's half, ``(table.size - 2) / 2`` steps per cell."""
-    tiles = (n + 63) // 64
+    """Counts the polar samples in each square of ``tile`` cells of the n x n grid, whose lines are ``stride`` cells apart (``fill``
+    false, into ``cursor``), or writes their number, first grid cell and 4 + 4 weights at the running ``cursor`` of their square. The
+    checkerboard sign that puts the image's origin in the middle is part of the weights. Counting and writing must decide alike, so
+    rounding must not differ between them. ``grid``: n, stride, tile; ``table``: the window's half, ``(table.size - 2) / 2`` steps per
+    cell."""
+    n, stride, tile = grid
+    tiles = (n + tile - 1) // tile
     steps = np.float64((table.size - 2) // 2)
     for a in range(cos.size):
         for k in range(frequency.size):
@@ -60,12 +62,12 @@ def place(cos: Any, sin: Any, weight: Any, frequency: Any, n: int, table: Any, c
             y0 = math.ceil(y - 2.0)
             if x0 < 1 or y0 < 1 or x0 + 4 > n or y0 + 4 > n:  # cell 0 has no mirror image
                 continue
-            tile = (y0 // 64) * tiles + x0 // 64
-            at = cursor[tile]
-            cursor[tile] = at + 1
+            square = (y0 // tile) * tiles + x0 // tile
+            at = cursor[square]
+            cursor[square] = at + 1
             if fill:
                 points[at] = a * frequency.size + k
-                cells[at] = y0 * n + x0
+                cells[at] = y0 * stride + x0
                 for j in range(4):
                     px = abs(x0 + j - x) * steps
                     py = abs(y0 + j - y) * steps
@@ -78,16 +80,17 @@ def place(cos: Any, sin: Any, weight: Any, frequency: Any, n: int, table: Any, c
 
 @cache
 def pack(lanes: int) -> Callable[..., None]:
-    """The loop that lays ``lanes`` sinograms side by side with padding: (rows, angles, columns) -> (angles, length, lanes)."""
+    """The loop that lays ``lanes`` sinograms side by side with padding, from angle ``first`` on as many as ``out`` takes:
+    (rows, angles, columns) -> (some angles, length, lanes)."""
 
-    def kernel(sinograms: Any, edge: np.float32, out: Any) -> None:
-        rows, angles, columns = sinograms.shape
-        length = out.shape[1]
+    def kernel(sinograms: Any, first: int, edge: np.float32, out: Any) -> None:
+        rows, _, columns = sinograms.shape
+        angles, length, _ = out.shape
         middle = columns + (length - columns) // 2
         for a in range(angles):
             for z in range(rows):
                 for x in range(columns):
-                    out[a, x, z] = sinograms[z, a, x]
+                    out[a, x, z] = sinograms[z, first + a, x]
             for z in range(rows, lanes):
                 for x in range(columns):
                     out[a, x, z] = np.float32(0.0)
@@ -116,13 +119,13 @@ def shape_spectrum(lanes: int) -> Callable[..., None]:
 
 @cache
 def spread(lanes: int) -> Callable[..., None]:
-    """The loop that adds each polar sample, weighted, to its 4 x 4 cells: spectra (samples, lanes) -> grid (n * n, lanes)."""
+    """The loop that adds each polar sample, weighted, to its 4 x 4 cells: spectra (samples, lanes) -> grid (cells, lanes)."""
 
-    def kernel(spectra: Any, points: Any, cells: Any, u: Any, v: Any, n: int, grid: Any) -> None:
+    def kernel(spectra: Any, points: Any, cells: Any, u: Any, v: Any, stride: int, grid: Any) -> None:
         for m in range(points.size):
             p = points[m]
             for i in range(4):
-                row = cells[m] + i * n
+                row = cells[m] + i * stride
                 for j in range(4):
                     weight = v[m, i] * u[m, j]
                     for z in range(lanes):
@@ -131,26 +134,32 @@ def spread(lanes: int) -> Callable[..., None]:
     return compiled(kernel)
 
 
+@compiled
+def column_factors(factor_x: Any, factor_y: np.float32, first: int, y: int, axis: int, radius: float, out: Any) -> None:
+    """What the pixels from column ``first`` on of line ``y`` (from the axis) are multiplied by: both factors and the checkerboard sign
+    of the grid, zero outside the circle."""
+    square = radius * radius - y * y
+    for i in range(out.size):
+        x = first + i - axis
+        sign = np.float32(1 - 2 * ((x + y) % 2)) if x * x <= square else np.float32(0.0)
+        out[i] = factor_x[first + i] * factor_y * sign
+
+
 @cache
 def cut(lanes: int) -> Callable[..., None]:
-    """The loop that takes the slices out of (width, width, lanes): times column and row factors, zero outside the circle."""
+    """The loop that takes columns ``first`` and on of the slices out of (width, columns, lanes): times column and row factors, zero
+    outside the circle."""
 
-    def kernel(grid: Any, factor_x: Any, factor_y: Any, radius: float, out: Any) -> None:
+    def kernel(columns: Any, first: int, factor_x: Any, factor_y: Any, radius: float, out: Any) -> None:
         rows, width, _ = out.shape
-        axis = width // 2
-        factors = np.empty(width, np.float32)
+        count, axis = columns.shape[1], width // 2
+        factors = np.empty(count, np.float32)
         for y in range(width):
-            square = radius * radius - (y - axis) * (y - axis)
-            for x in range(width):
-                sign = np.float32(1 - 2 * ((x + y) % 2)) if (x - axis) * (x - axis) <= square else np.float32(0.0)
-                factors[x] = factor_x[x] * factor_y[y] * sign
-            line = grid[y]
-            for begin in range(0, width, 16):  # blocks that stay in the first cache while they are transposed
-                block, factor = line[begin : min(begin + 16, width)], factors[begin : min(begin + 16, width)]
-                for z in range(rows):
-                    target = out[z, y, begin : min(begin + 16, width)]
-                    for x in range(target.size):
-                        target[x] = block[x, z] * factor[x]
+            column_factors(factor_x, factor_y[y], first, y - axis, axis, radius, factors)
+            for z in range(rows):
+                target = out[z, y, first : first + count]
+                for x in range(count):
+                    target[x] = columns[y, x, z] * factors[x]
 
     return compiled(kernel)
 

@@ -1,12 +1,12 @@
 """Removal of stripes from sinograms, which are rings in the slices.
 
 Here: filters that take and return sinograms (angles, columns). What belongs here is each published method under its name. Not
-here: which one is used, see ``parameters.py``.
+here: the one of wavelets (``fourier_wavelet.py``), and which one is used (``chain.py``).
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 Images = NDArray[np.float32]
 Array = NDArray[np.float64]
 
-_TOLERANCE = 2e-5  # of singular values; the difference to the direct form stays under 1e-4 of a sinogram's range
-_BLOCK = 128  # angles whose stripes fit into the second cache
 _DEAD_SMOOTHING = 10  # angles
 _DROPPED = 0.1  # share of the darkest and brightest ranks that does not count when stripes are measured
 
@@ -116,88 +114,6 @@ class AllStripes:
         wide = np.flatnonzero(_widened(_outstanding(factor, self._snr)))
         sinogram /= factor.astype(np.float32)
         sinogram[:, wide] = _unranked(smooth[wide], order[wide], None)
-
-
-class FourierWavelet:
-    """Combined wavelet and Fourier filtering of stripes in its exact low-rank form.
-
-    The filter is linear: per wavelet level a narrow low-pass along the angle times a band-pass along the detector. Few angular
-    modes survive, so all levels share one small basis, and the wavelets run on its rows alone.
-    Source: Muench et al., Opt. Express 17 (2009) 8567, with the padding of TomoPy's ``remove_stripe_fw``.
-    """
-
-    def __init__(self, angles: int, level: int, wavelet: str, sigma: float) -> None:
-        self._wavelet = wavelet
-        analysis, synthesis = _angular_modes(angles, level, wavelet, sigma)
-        basis_in = _basis(np.concatenate(analysis))
-        basis_out = _basis(np.concatenate(synthesis, axis=1).T).T
-        self._in = basis_in.astype(np.float32)
-        self._out = np.ascontiguousarray(basis_out, np.float32)
-        self._maps = [(basis_out.T @ s @ (a @ basis_in.T)).astype(np.float32) for a, s in zip(analysis, synthesis, strict=True)]
-
-    def apply(self, sinogram: Images, out: Images | None = None) -> Images:
-        """See ``StripeFilter.apply``."""
-        import pywt
-
-        low, highs = self._in @ sinogram, []
-        for _ in self._maps:
-            low, high = pywt.dwt(low, self._wavelet, axis=1)
-            highs.append(high)
-        stripes: Any = None
-        for mapping, high in zip(reversed(self._maps), reversed(highs), strict=True):
-            detail = mapping @ high
-            stripes = None if stripes is None else stripes[:, : detail.shape[1]]
-            stripes = pywt.idwt(stripes, detail, self._wavelet, axis=1)
-        angles, columns = sinogram.shape
-        stripes = np.ascontiguousarray(stripes[:, :columns])
-        out = np.empty_like(sinogram) if out is None else out
-        block = np.empty((_BLOCK, columns), np.float32)
-        for first in range(0, angles, _BLOCK):
-            here = slice(first, min(first + _BLOCK, angles))
-            part = np.matmul(self._out[here], stripes, out=block[: here.stop - first])
-            np.subtract(sinogram[here], part, out=out[here])
-        return out
-
-
-def _angular_modes(angles: int, level: int, wavelet: str, sigma: float) -> tuple[list[Array], list[Array]]:
-    """Per level, what is taken out along the angle, as a product: synthesis (angles, r) @ analysis (r, angles)."""
-    import pywt
-
-    padded = angles + angles // 8
-    start = (padded - angles) // 2
-    current = np.zeros((padded, angles))
-    current[start + np.arange(angles), np.arange(angles)] = 1
-    sizes, analysis, synthesis = [padded], [], []
-    for _ in range(level):
-        current, _ = pywt.dwt(current, wavelet, axis=0)
-        sizes.append(current.shape[0])
-        modes = _kept_modes(sizes[-1], sigma)
-        back = modes
-        for upper in reversed(sizes[:-1]):
-            back = pywt.idwt(back, None, wavelet, axis=0)[:upper]
-        analysis.append(modes.T @ current)
-        synthesis.append(back[start : start + angles])
-    return analysis, synthesis
-
-
-def _kept_modes(size: int, sigma: float) -> Array:
-    """(size, r) whose product with its own transpose is the low-pass of the filter: waves, scaled by the root of their weight."""
-    order = (np.arange(-size, size, 2) + 1) / 2
-    weight = np.fft.ifftshift(np.exp(-(order**2) / (2 * sigma**2)))
-    weight = (weight + np.roll(weight[::-1], 1)) / 2  # the published form takes the real part, which evens out both signs
-    frequency = np.arange(size // 2 + 1)
-    kept = frequency[weight[: frequency.size] > _TOLERANCE**2]
-    phase = 2 * np.pi * np.outer(np.arange(size), kept) / size
-    norm = np.where((kept == 0) | (2 * kept == size), 1 / size, 2 / size)
-    scale = np.sqrt(weight[kept] * norm)
-    waves = np.concatenate([np.cos(phase) * scale, np.sin(phase) * scale], axis=1)
-    return np.asarray(waves[:, np.abs(waves).max(0) > 0], np.float64)
-
-
-def _basis(rows: Array) -> Array:
-    """Orthonormal rows that span ``rows``."""
-    _, strength, right = np.linalg.svd(rows, full_matrices=False)
-    return np.asarray(right[: int((strength > _TOLERANCE * strength[0]).sum())], np.float64)
 
 
 def bridge(lines: Images, dead: NDArray[np.bool_], nothing: float = 0.0) -> None:

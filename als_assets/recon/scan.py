@@ -6,6 +6,7 @@ knowledge of paths and shapes in the file. Not here: corrections of values, see 
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +54,8 @@ class Scan:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
+        self._fields: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
         self._file = _open(path)
         try:
             self._data = self._images(_DATA)
@@ -107,7 +110,10 @@ class Scan:
 
     def fields(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean flat and mean dark field, each (rows, columns) float32. Raises TruncatedInput, NotFinite."""
-        return self._mean(_FLATS), self._mean(_DARKS)
+        with self._lock:
+            if self._fields is None:
+                self._fields = self._mean(_FLATS), self._mean(_DARKS)
+            return self._fields
 
     def measured(self, where: str) -> float | None:
         """The first value other than zero of a dataset of numbers (the first frame's is often not filled in), or None."""

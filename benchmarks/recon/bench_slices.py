@@ -5,7 +5,7 @@ Not here: bars that must hold, because machines and their load differ. Run: ``py
 [--scale] [WIDTHxANGLES ...]``; competitors are in the extra [bench], one that is not installed is left out with a line that says so.
 """
 
-# ruff: noqa: E402 - numpy reads the number of its threads when it is imported
+# ruff: noqa: E402 - libraries read the number of their threads when they are imported
 from __future__ import annotations
 
 import argparse
@@ -20,8 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-for library in ("OPENBLAS", "MKL", "OMP"):
-    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+from als_assets.recon.machine import cores, share_cores_among_our_threads
+
+share_cores_among_our_threads()
 
 import ducc0
 import numpy as np
@@ -30,14 +31,13 @@ from numpy.typing import NDArray
 from als_assets.recon import kernels
 from als_assets.recon.engine import Geometry
 from als_assets.recon.engines import choose_engine
-from als_assets.recon.machine import cores
-from als_assets.recon.rings import FourierWavelet
+from als_assets.recon.fourier_wavelet import FourierWavelet
 
 Images = NDArray[np.float32]
 Pair = tuple[float, float]  # CPU seconds, wall seconds
 
-USUAL = ["512x500", "1024x1000"]
-ISSUE = ["512x500", "1024x1000", "2048x1500", "2560x1313"]
+USUAL = ["512x500", "1024x1000"]  # the larger ones take minutes, of the competitors
+ALL = ["512x500", "1024x1000", "2048x1500", "2560x1313"]
 
 
 def once(work: Callable[[], Any]) -> Pair:
@@ -139,7 +139,7 @@ COMPETITORS: dict[str, tuple[str, Callable[..., Callable[[], Any]], int]] = {
 }
 
 
-def measure(width: int, angles: int) -> dict[str, Pair]:
+def measure(width: int, angles: int, competitors: bool = True) -> dict[str, Pair]:
     """CPU and wall seconds a slice, by name; the floor is measured before and after, and the smaller one counts."""
     floors = [floor(width, angles, 1)]
     ours = Ours(width, angles)
@@ -155,7 +155,7 @@ def measure(width: int, angles: int) -> dict[str, Pair]:
     with ThreadPoolExecutor(len(every)) as pool:
         found["full chain on all cores"] = times(best(lambda: list(pool.map(Ours.everything, every))), 1 / (ours.batch * len(every)))
     lines, theta = ours.lines[0].copy(), np.linspace(0, np.pi, angles, endpoint=False)
-    for name, (module, make, step) in COMPETITORS.items():
+    for name, (module, make, step) in COMPETITORS.items() if competitors else ():
         if importlib.util.find_spec(module) is None:
             sys.stdout.write(f"{name} is not installed: left out (pip install 'als-assets[bench]')\n")
             continue
@@ -174,52 +174,66 @@ def table(size: str, found: dict[str, Pair]) -> str:
     ]
     for name, (cpu, wall) in found.items():
         lines.append(f"{name:30}{cpu * 1e3:14.1f}{wall * 1e3:9.1f}{cpu / least:9.2f}{cpu / chain:19.1f}")
+    lines.append("wall time, all on all cores: " + ", ".join(f"{name} {value:.2f}" for name, value in ratios(found).items()))
     return "\n".join(lines) + "\n"
 
 
-def side_by_side(size: str, batches: int = 6) -> dict[str, float]:
-    """Wall seconds a slice of one process with one thread, and of two such processes at the same time; their ratio times two."""
+def ratios(found: dict[str, Pair]) -> dict[str, float]:
+    """Of wall times on all cores: the chain over the floor, and the competitor that uses all cores too over the chain."""
+    chain = found["full chain on all cores"][1]
+    of_wall = {"chain / floor": chain / found["floor on all cores"][1]}
+    if "algotom" in found:
+        of_wall["algotom / chain"] = found["algotom"][1] / chain
+    return of_wall
 
-    def rate(count: int) -> float:
+
+def side_by_side(size: str, batches: int = 4) -> dict[str, dict[str, float]]:
+    """Seconds a slice of one process with one thread, and of two such processes at the same time; twice their ratio is the scaling.
+
+    By wall time, which other programs disturb, and by CPU time, which tells how far the two hinder each other in memory.
+    """
+
+    def rate(count: int) -> Pair:
         command = [sys.executable, __file__, "--alone", str(batches), size]
         running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
-        return max(float(process.communicate()[0]) for process in running)
+        pairs = [json.loads(process.communicate()[0]) for process in running]
+        return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
 
-    one, two = rate(1), rate(2)
-    return {"one": one, "two": two, "scaling": 2 * one / two}
+    found = zip(("CPU", "wall"), rate(1), rate(2), strict=True)
+    return {name: {"one": one, "two": two, "scaling": 2 * one / two} for name, one, two in found}
 
 
 def alone(size: str, batches: int) -> None:
-    """Prints the wall seconds of a slice over some batches."""
+    """Prints the CPU and wall seconds of a slice over some batches."""
     ours = Ours(*map(int, size.split("x")))
     ours.everything()
-    started = time.perf_counter()
-    for _ in range(batches):
-        ours.everything()
-    sys.stdout.write(f"{(time.perf_counter() - started) / batches / ours.batch}\n")
+    taken = times(once(lambda: [ours.everything() for _ in range(batches)]), 1 / (batches * ours.batch))
+    sys.stdout.write(f"{json.dumps(taken)}\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sizes", nargs="*", metavar="WIDTHxANGLES", help=f"default {' '.join(USUAL)}; 'all' is {' '.join(ISSUE)}")
+    parser.add_argument("sizes", nargs="*", metavar="WIDTHxANGLES", help=f"default {' '.join(USUAL)}; 'all' is {' '.join(ALL)}")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--ours", action="store_true", help="leave the competitors out, which take minutes")
     parser.add_argument("--scale", action="store_true", help="also two processes side by side")
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    sizes = ISSUE if options.sizes == ["all"] else options.sizes or USUAL
+    sizes = ALL if options.sizes == ["all"] else options.sizes or USUAL
     if options.alone:
         alone(sizes[0], options.alone)
         return
     results: dict[str, Any] = {}
     for size in sizes:
         width, angles = map(int, size.split("x"))
-        found = measure(width, angles)
+        found = measure(width, angles, not options.ours)
         sys.stdout.write(table(size, found))
         sys.stdout.flush()
-        results[size] = {name.strip(): {"cpu_s": cpu, "wall_s": wall} for name, (cpu, wall) in found.items()}
+        results[size] = {name.strip(): {"cpu_s": cpu, "wall_s": wall} for name, (cpu, wall) in found.items()} | {"wall": ratios(found)}
     if options.scale:
         results["side by side"] = scaled = side_by_side(sizes[-1])
-        sys.stdout.write(f"\ntwo processes side by side at {sizes[-1]}: {scaled['scaling']:.2f} times the work of one\n")
+        told = ", ".join(f"{found['scaling']:.2f} by {name} time" for name, found in scaled.items())
+        sys.stdout.write(f"\nwork of two processes side by side at {sizes[-1]}, in that of one: {told}\n")
     if options.json:
         options.json.write_text(json.dumps(results, indent=2), encoding="utf-8")
 

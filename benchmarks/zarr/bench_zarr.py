@@ -25,6 +25,8 @@ import tifffile
 
 _OURS = """
 from pathlib import Path
+from als_assets.recon.machine import keep_freed_memory, share_cores_among_our_threads
+keep_freed_memory(), share_cores_among_our_threads()  # as the program does
 from als_assets.recon.volume.multires import multires
 from als_assets.recon.volume.zarr_store import Form
 import numpy, tensorstore, tifffile
@@ -123,14 +125,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("side", nargs="?", type=int, default=256, help="voxels along each side (default: 256)")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", default="", help="writers with this in their name, and the one that they are measured against")
     parser.add_argument("--place", type=Path, help="folder on the disk to measure (default: the temporary folder)")
     options = parser.parse_args()
+    chosen = {name: program for name, program in CANDIDATES.items() if name == BASELINE or not options.only or options.only in name}
     results: dict[str, Any] = {}
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=options.place) as place:
         source = Path(place) / "recv"
         make_stack(source, options.side)
-        for name, program in CANDIDATES.items():
+        for name, program in chosen.items():
             results[name] = measure(program, source, Path(place) / "store.zarr")
     header = f"{options.side}^3 float32, {os.cpu_count()} processors, load before {load:.1f}, {date.today()}"
     sys.stdout.write(f"{header}\n\n{table(results)}\n")

@@ -133,8 +133,8 @@ def itk_viewer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "package" / "dist"
 
 
-def test_itk_vtk_viewer_reads_the_default_form(chromium: Browser, stores: dict[str, Path], itk_viewer: Path) -> None:
-    """It finds its way through the metadata to the voxels, without a complaint; drawing takes it minutes without a graphics processor."""
+def test_itk_vtk_viewer_draws_the_default_form(chromium: Browser, stores: dict[str, Path], itk_viewer: Path) -> None:
+    """A plane through the middle; the volume itself would take it minutes without a graphics processor."""
     asked: list[str] = []
     troubles: list[str] = []
     page = chromium.new_page(viewport={"width": 400, "height": 300})
@@ -145,11 +145,24 @@ def test_itk_vtk_viewer_reads_the_default_form(chromium: Browser, stores: dict[s
     app.user_middleware.clear()  # the program runs under its own page's rules
     with served(app) as address:
         store = quote(address + "/volume/recball.zarr", safe="")
-        page.goto(f"{address}/itk/index.html?fileToLoad={store}", wait_until="domcontentloaded", timeout=LIMIT_MS)
-        for _ in range(LIMIT_MS // 250):
-            if any("/scale0/image/0/0/0" in url for url in asked):
-                break
-            page.wait_for_timeout(250)
+        page.goto(f"{address}/itk/index.html?fileToLoad={store}&viewMode=ZPlane", wait_until="domcontentloaded", timeout=LIMIT_MS)
+        cube, ball = until_plane(page)
+        if os.environ.get("ALS_DOC_PICTURES"):
+            page.screenshot(path=str(Path(os.environ["ALS_DOC_PICTURES"]) / "itk-vtk-viewer.png"))
         page.close()
     assert any("/scale0/image/0/0/0" in url for url in asked), json.dumps(asked)
     assert not troubles
+    side = np.ptp(cube[:, 1]) + 1
+    assert (ball[:, 1].mean() - cube[:, 1].min()) / side == pytest.approx(30 / 96, abs=0.04), "left of the middle"
+    assert len(ball) / side**2 == pytest.approx(np.pi * 20**2 / 96**2, rel=0.1)
+
+
+def until_plane(page: Page) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the dim pixels of the cube and of the bright ones of the ball, once both are drawn; the page is between them."""
+    for _ in range(LIMIT_MS // 250):
+        shades = pixels(page)[:200, 100:]  # beside and above the controls
+        cube, ball = np.argwhere(shades < 20), np.argwhere((shades > 180) & (shades < 205))
+        if len(cube) > 1000 and len(ball) > 300:
+            return cube, ball
+        page.wait_for_timeout(250)
+    raise AssertionError("no plane was drawn")

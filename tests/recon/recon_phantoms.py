@@ -79,14 +79,16 @@ def sinogram(sample: Sequence[Ellipse], width: int, theta: Array, center: float,
 def image(sample: Sequence[Ellipse], width: int, oversampling: int = 8) -> Array:
     """Mean over each pixel, with the axis at pixel width // 2: (width, width), y downwards."""
     out = np.zeros((width, width))
-    for j in range(oversampling):
-        for i in range(oversampling):
-            x = (np.arange(width) - width // 2 + (i + 0.5) / oversampling - 0.5)[None] / (width / 2)
-            y = (np.arange(width) - width // 2 + (j + 0.5) / oversampling - 0.5)[:, None] / (width / 2)
-            for e in sample:
-                c, s = np.cos(np.deg2rad(e.turn)), np.sin(np.deg2rad(e.turn))
-                u, v = (x - e.x) * c + (y - e.y) * s, (y - e.y) * c - (x - e.x) * s
-                out += e.value * ((u / e.a) ** 2 + (v / e.b) ** 2 <= 1) / oversampling**2
+    place = (np.arange(width) - width // 2) / (width / 2)
+    parts = ((np.arange(oversampling) + 0.5) / oversampling - 0.5) / (width / 2)
+    for e in sample:
+        reach, c, s = max(e.a, e.b) + 1 / width, np.cos(np.deg2rad(e.turn)), np.sin(np.deg2rad(e.turn))
+        rows, columns = (np.flatnonzero(np.abs(place - middle) <= reach) for middle in (e.y, e.x))
+        box = np.ix_(rows, columns)
+        for part_y in parts:
+            for part_x in parts:
+                x, y = (place[columns] + part_x - e.x)[None], (place[rows] + part_y - e.y)[:, None]
+                out[box] += e.value * (((x * c + y * s) / e.a) ** 2 + ((y * c - x * s) / e.b) ** 2 <= 1) / oversampling**2
     return out
 
 

@@ -5,6 +5,7 @@ Here: promises of cli.py. What belongs here is words and processes. Not here: re
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from recon_phantoms import ScanFile
 
 import als_assets.recon
 from als_assets.recon import cli, errors
+from als_assets.recon.machine import cores
 
 
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -156,3 +158,29 @@ def test_read_only_code_keeps_its_machine_code_in_a_private_place(tmp_path: Path
     cli._place_for_compiled_code()
     assert os.environ["NUMBA_CACHE_DIR"] != str(chosen)
     monkeypatch.delenv("NUMBA_CACHE_DIR")
+
+
+def test_transforms_may_use_all_cores_although_a_job_allows_libraries_one_thread() -> None:
+    """Job systems set OMP_NUM_THREADS to 1, and so do we for the products of matrices."""
+    code = (
+        "from als_assets.recon import machine as m; m.share_cores_among_our_threads(); import ducc0; print(ducc0.misc.thread_pool_size())"
+    )
+    assert int(python("-c", code, OMP_NUM_THREADS="1").stdout) == cores()
+
+
+_BLOCKS = """
+import resource
+from als_assets.recon.machine import keep_freed_memory
+keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    block = b"a" * (40 << 20)
+    del block
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no such setting")
+def test_freed_blocks_are_used_again_instead_of_being_cleared_page_by_page() -> None:
+    faults = int(python("-c", _BLOCKS).stdout)
+    assert faults < 20_000, "ten times forty megabytes are 100 000 pages"

@@ -5,6 +5,12 @@ Here: promises of gridding.py, kernels.py and filters.py about images. What belo
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,8 +19,9 @@ from llvmlite import binding
 from numpy.typing import NDArray
 from recon_phantoms import SHEPP_LOGAN, TOFT, Ellipse, disc, distance, image, psnr, sinogram
 
-from als_assets.recon import engines, filters, kernels
+from als_assets.recon import engines, filters, gridding, kernels
 from als_assets.recon.engine import Geometry
+from als_assets.recon.fourier_wavelet import FourierWavelet
 from als_assets.recon.gridding import GriddingEngine
 
 Images = NDArray[np.float32]
@@ -150,6 +157,38 @@ def test_engines_are_chosen_by_name_and_processor(monkeypatch: pytest.MonkeyPatc
     assert engines.choose_engine("vector").name == "gridding-vector-8"
 
 
+_ELSEWHERE = """
+import sys
+import numpy as np
+from llvmlite import binding
+features, lines, slices = sys.argv[1:]
+binding.get_host_cpu_features = lambda: {features: True}
+from als_assets.recon.engine import Geometry
+from als_assets.recon.engines import choose_engine
+from als_assets.recon.fourier_wavelet import FourierWavelet
+engine, sinograms = choose_engine(), np.load(lines)
+angles, width = sinograms.shape[1:]
+filtered = np.stack([FourierWavelet(angles, 3, "db2", 2.0).apply(sinogram) for sinogram in sinograms])
+np.save(slices, engine.plan(Geometry(width, np.linspace(0, np.pi, angles), 34.6)).worker().apply(filtered))
+print(engine.name)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the names are those of this family of processors")
+@pytest.mark.parametrize(("cpu", "unit", "engine"), [("haswell", "avx2", "gridding-vector-8"), ("x86-64", "sse2", "gridding-plain-8")])
+def test_code_for_processors_with_narrower_registers_gives_the_same_slices(cpu: str, unit: str, engine: str, tmp_path: Path) -> None:
+    """Machine code as it is made there, in a process of its own; and the number of lanes that would be chosen there."""
+    sinograms = np.random.default_rng(0).normal(size=(3, 61, 70)).astype(np.float32)
+    np.save(tmp_path / "lines.npy", sinograms)
+    environment = {**os.environ, "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
+    command = [sys.executable, "-c", _ELSEWHERE, unit, str(tmp_path / "lines.npy"), str(tmp_path / "slices.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=110)
+    assert done.stdout.strip() == engine
+    filtered = np.stack([FourierWavelet(61, 3, "db2", 2.0).apply(sinogram) for sinogram in sinograms])
+    here = engines.choose_engine().plan(Geometry(70, np.linspace(0, np.pi, 61), 34.6)).worker().apply(filtered)
+    assert np.abs(np.load(tmp_path / "slices.npy") - here).max() < 2e-5 * np.abs(here).max()
+
+
 def test_discs_of_one_at_the_size_of_real_scans() -> None:
     theta = half_turn(1000)
     worker = GriddingEngine(2).plan(Geometry(1024, theta, 512)).worker()
@@ -192,13 +231,22 @@ def test_every_sample_of_the_plan_lies_in_its_memory(width: int, angles: int, ce
     """Counting the samples and writing them are two passes; they must see the same samples."""
     theta = np.radians(np.linspace(0, period, angles, endpoint=False))
     plan = GriddingEngine(2).plan(Geometry(width, theta, center * width))
-    table, cells = plan.table, plan.sizes.grid
+    table, cells, stride = plan.table, plan.sizes.grid, plan.sizes.stride
     assert table.points.min() >= 0
     assert table.points.max() < angles * plan.sizes.length
     assert np.unique(table.points).size == table.points.size
-    assert table.cells.min() >= cells + 1
-    assert table.cells.max() + 3 * cells + 3 < cells**2
+    assert table.cells.min() // stride >= 1
+    assert table.cells.max() // stride + 3 < cells
+    assert (table.cells % stride).min() >= 1
+    assert (table.cells % stride).max() + 3 < cells
+    assert table.bands[-1] == table.points.size
     assert np.abs(table.u).max() <= 1
+
+
+@given(st.integers(1, 6000))
+def test_transforms_have_the_next_even_size_without_large_factors(at_least: int) -> None:
+    smooth = sorted(2 * 2**i * 3**j * 5**k for i in range(13) for j in range(8) for k in range(6))
+    assert gridding._fast_even_size(at_least) == next(size for size in smooth if size >= at_least)
 
 
 def test_an_odd_plan_that_once_left_its_memory() -> None:

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from als_assets.recon.errors import ShapeMismatch
-from als_assets.recon.volume.levels import CHUNK, Band, bands_of, halvings, level_shapes, spans
+from als_assets.recon.pieces import spans
+from als_assets.recon.volume.levels import CHUNK, Band, bands_of, halvings, level_shapes
 from als_assets.recon.volume.multires import multires
 from als_assets.recon.volume.quantise import Scale
 from als_assets.recon.volume.stack import Stack

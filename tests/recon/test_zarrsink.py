@@ -6,7 +6,9 @@ readers (``test_stores.py``) and directories of slices (``test_multires.py``).
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from recon_phantoms import ScanFile
 from als_assets.recon.cli import main
 from als_assets.recon.errors import DiskFull, OutputBusy, OutputIncomplete
 from als_assets.recon.sinks import Product, SlabSink, Volume
+from als_assets.recon.volume import pyramid as pyramid_module
 from als_assets.recon.volume import zarrsink as module
 from als_assets.recon.volume.levels import CHUNK
 from als_assets.recon.volume.pyramid import Pyramid
@@ -142,6 +145,38 @@ def test_a_store_of_another_form_does_not_go_on(tmp_path: Path) -> None:
         assert not sink.has(0, BATCH)
         fill(sink, data)
     assert np.array_equal(level(tmp_path / "recs.zarr", 0), data)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_every_file_is_on_disk_for_good_before_the_store_is_published(
+    tmp_path: Path, version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of a band that a run before had finished, which may not have come to it."""
+    synced: set[Path] = set()
+    monkeypatch.setattr(pyramid_module, "sync", lambda path: synced.add(path.relative_to(tmp_path / ".recs.zarr.partial")))
+    data = truth()
+    with zarr_sink(volume(tmp_path), version) as sink:
+        fill(sink, data, limit=12)
+    synced.clear()
+    with zarr_sink(volume(tmp_path), version) as sink:
+        fill(sink, data)
+    assert synced == {path.relative_to(tmp_path / "recs.zarr") for path in (tmp_path / "recs.zarr").rglob("*") if path.is_file()}
+
+
+def test_a_disk_that_refuses_late_is_said_before_the_store_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems find out that they are full only when they are told to make sure."""
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pyramid_module, "sync", full)
+    with zarr_sink(volume(tmp_path)) as sink, pytest.raises(DiskFull):
+        fill(sink, truth())
+    assert not (tmp_path / "recs.zarr").exists()
+    monkeypatch.undo()
+    with zarr_sink(volume(tmp_path)) as sink:
+        fill(sink, truth())
+    assert np.array_equal(level(tmp_path / "recs.zarr", 0), truth())
 
 
 KILLED = """

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -142,7 +144,9 @@ def _centred(lines: Images, shape: Geometry, shifts: Sequence[float], by: int) -
     plan = choose_engine().plan(small)
     worker = plan.worker()
     # moved before they are binned, so that a part of a pixel stays visible
-    moved = np.stack([shifted(lines, shift, by) for shift in shifts])
+    moved = np.empty((len(shifts), lines.shape[0], width), np.float32)
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(shifted, repeat(lines), shifts, repeat(by), moved))
     images: list[Images] = []
     began = time.monotonic()
     for start in range(0, len(moved), plan.batch):

@@ -25,13 +25,6 @@ def binned(image: NDArray[Any], by_rows: int, by_columns: int) -> Images:
     return out
 
 
-def shifted(lines: Images, by: float, bins: int) -> Images:
-    """Columns moved right by a part of pixels, linear between neighbours and edges repeated, then averaged in groups of ``bins``."""
-    out = np.empty((lines.shape[0], lines.shape[1] // bins), np.float32)
-    _shift(lines, by, bins, out)
-    return out
-
-
 def vertical_planes(lines: Images, theta: NDArray[np.float64], period: float, center: float) -> tuple[Images, Images]:
     """The planes through the axis along x and along y, each (rows, columns), from line integrals (angles, rows, columns).
 
@@ -77,8 +70,9 @@ def _block_sums(image: Any, by_rows: int, by_columns: int, line: Any, out: Any) 
 
 
 @compiled
-def _shift(lines: Any, by: float, bins: int, out: Any) -> None:
-    """out[a, i] = mean of lines[a, i * bins + j - by] over j, each taken between its two neighbours."""
+def shifted(lines: Any, by: float, bins: int, out: Any) -> None:
+    """(angles, columns) moved right by a part of pixels, then averaged in groups of ``bins``: out[a, i] = mean of
+    lines[a, i * bins + j - by] over j, each taken between its two neighbours; edges are repeated."""
     columns = lines.shape[1]
     whole = math.floor(-by)
     share = np.float32(-by - whole)

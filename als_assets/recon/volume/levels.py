@@ -56,8 +56,3 @@ class Band:
 def bands_of(shapes: list[Triple], level: int) -> list[Band]:
     """All bands of a level, from the first slice on."""
     return [Band(level, index) for index in range(-(-shapes[level][0] // CHUNK))]
-
-
-def spans(length: int, step: int) -> list[slice]:
-    """``length`` cut into pieces of ``step``; the last one is what is left."""
-    return [slice(start, min(start + step, length)) for start in range(0, length, step)]

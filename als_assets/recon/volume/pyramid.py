@@ -11,8 +11,9 @@ import json
 import os
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from als_assets.recon.errors import OutputIncomplete, explained_output
-from als_assets.recon.output import write_atomically
-from als_assets.recon.volume.levels import CHUNK, Band, Triple, bands_of, level_shapes, spans
+from als_assets.recon.output import sync, write_atomically
+from als_assets.recon.pieces import spans
+from als_assets.recon.volume.levels import CHUNK, Band, Triple, bands_of, level_shapes
 from als_assets.recon.volume.quantise import Scale
-from als_assets.recon.volume.zarr_store import Form
+from als_assets.recon.volume.zarr_store import METADATA, Form
 
 Images = NDArray[np.float32]
 Strips = Callable[[slice], Images]
 _JOURNAL = ".bands.json"
-_THREADS = 4  # strips in work at a time; the encoding itself is spread over all cores by tensorstore
+_THREADS = 4  # strips in work at a time, and files on their way to the disk; encoding is spread over all cores by tensorstore
 
 
 class Pyramid:
     """The levels of one store under construction in ``store``; thread-safe.
 
-    Bands of full size come in any order, each once. Finished bands are on disk for good: they are known again after a kill, but only
-    where their files still have the sizes that were noted (after a power cut they may not).
+    Bands of full size come in any order, each once. Finished bands are known again after a kill, but only where their files still have
+    the sizes that were noted (after a power cut they may not). Files go to disk for good while later bands are made: waiting for each of
+    them when it is written would cost as much time as all the rest.
     """
 
     def __init__(self, store: Path, shape: Triple, form: Form) -> None:
@@ -48,6 +51,8 @@ class Pyramid:
         self._done: dict[Band, tuple[int, int]] = {}
         self._scale: Scale | None = None
         self._outside = 0
+        self._disk = ThreadPoolExecutor(_THREADS)
+        self._syncing: deque[Future[None]] = deque()
         self._read_journal()
 
     def has(self, band: Band) -> bool:
@@ -76,6 +81,8 @@ class Pyramid:
         (slices, lines, width) float32, contiguous. Raises DiskFull, OutputNotWritable.
         """
         with self._lock, explained_output(self._store):
+            while self._syncing and self._syncing[0].done():
+                self._syncing.popleft().result()
             # what a killed run left of it would be read before it is written again, and may be cut
             shutil.rmtree(self.form.band_folder(self._store, band.level, band.index), ignore_errors=True)
             half = self._half_of(band)
@@ -90,7 +97,10 @@ class Pyramid:
                 self._complete(band.parent)
 
     def finish(self) -> None:
-        """Writes the bands above full size that a killed run left. Raises OutputIncomplete when full size is not complete."""
+        """Writes the bands above full size that a killed run left, and waits until all are on disk for good.
+
+        Raises OutputIncomplete when full size is not complete, and OSError.
+        """
         with self._lock:
             missing = [band.index for band in bands_of(self.shapes, 0) if band not in self._done]
             if missing:
@@ -98,6 +108,8 @@ class Pyramid:
             for level in range(1, len(self.shapes)):
                 for band in bands_of(self.shapes, level):
                     self._complete(band)
+            while self._syncing:
+                self._syncing.popleft().result()
 
     def read(self, level: int, z: slice, y: slice) -> Images:
         """What is stored, as values: (slices, lines, width)."""
@@ -109,8 +121,15 @@ class Pyramid:
         return [f"level {band.level}, band {band.index}" for band, noted in sorted(self._done.items()) if self._inventory(band) != noted]
 
     def close(self) -> None:
-        """Removes the notes: the store is ready to be published."""
+        """Removes the notes: the store, with its metadata, is ready to be published."""
+        for path in self._store.rglob("*"):
+            if path.name in METADATA:
+                sync(path)
         (self._store / _JOURNAL).unlink()
+
+    def stop(self) -> None:
+        """Ends the threads; what is not on disk for good yet is left to the system."""
+        self._disk.shutdown(cancel_futures=True)
 
     def _strip(self, band: Band, lines: slice, strips: Strips, half: _Half | None) -> int:
         block = strips(lines)
@@ -144,6 +163,7 @@ class Pyramid:
 
     def _finished(self, band: Band) -> None:
         self._done[band] = self._inventory(band)
+        self._sync_later(band)
         notes = {
             "bands": [[band.level, band.index, *size] for band, size in sorted(self._done.items())],
             "scale": [self._scale.offset, self._scale.step] if self._scale is not None else None,
@@ -158,12 +178,20 @@ class Pyramid:
         self._done = {band: size for band, size in noted.items() if self._inventory(band) == size}
         self._scale = Scale(*notes["scale"]) if notes.get("scale") else None
         self._outside = int(notes.get("outside", 0)) if self._done else 0
+        for band in self._done:
+            self._sync_later(band)  # the killed run may not have come to it
+
+    def _sync_later(self, band: Band) -> None:
+        self._syncing.extend(self._disk.submit(sync, path) for path in self._files(band))
 
     def _inventory(self, band: Band) -> tuple[int, int]:
         """Number and bytes of a band's files. Blocks of zeros have none: readers take them for zeros."""
-        folder = self.form.band_folder(self._store, band.level, band.index)
-        sizes = [(Path(place) / name).stat().st_size for place, _, names in os.walk(folder) for name in names]
+        sizes = [path.stat().st_size for path in self._files(band)]
         return len(sizes), sum(sizes)
+
+    def _files(self, band: Band) -> list[Path]:
+        folder = self.form.band_folder(self._store, band.level, band.index)
+        return [Path(place) / name for place, _, names in os.walk(folder) for name in names]
 
 
 class _Half:

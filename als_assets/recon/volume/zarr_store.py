@@ -16,6 +16,7 @@ Version = Literal["0.4", "0.5"]
 Pixels = Literal["float32", "uint16"]
 _SHARD = 256  # voxels in y and x; encoding within a shard is serial, so that smaller ones use more cores
 _SHARD_CHUNK = 64
+METADATA = {".zgroup", ".zattrs", ".zarray", ".zmetadata", "zarr.json"}  # names of the files that hold no voxels
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Form:
         return store / level_path(level) / (".zarray" if self.version == "0.4" else "zarr.json")
 
     def _where(self, store: Path, level: int) -> dict[str, Any]:
-        place = {"driver": "file", "path": str((store / level_path(level)).absolute())}
+        place = {"driver": "file", "path": str((store / level_path(level)).absolute()), "file_io_sync": False}  # see pyramid.py
         return {"driver": "zarr" if self.version == "0.4" else "zarr3", "kvstore": place}
 
     def _v2(self, shape: Triple) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from als_assets.recon.errors import OutputIncomplete, explained_output
 from als_assets.recon.machine import available_memory_bytes, versions
 from als_assets.recon.output import Staged, checked_name
+from als_assets.recon.pieces import spans
 from als_assets.recon.volume import ngff
-from als_assets.recon.volume.levels import CHUNK, Band, Triple, spans
+from als_assets.recon.volume.levels import CHUNK, Band, Triple
 from als_assets.recon.volume.ngff import Description, Window
 from als_assets.recon.volume.pyramid import Pyramid, pyramid_bytes
 from als_assets.recon.volume.zarr_store import Form, Pixels, Version
@@ -53,6 +54,7 @@ class StoreInWork:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.pyramid.stop()
         self._staged.__exit__(kind, value, trace)
 
     @property
