@@ -159,7 +159,7 @@ class CatalogueClient:
 
 
 def _exactly(condition: str | Json) -> Json:
-    """SciCat reads a text as JSON if it can (5.x), or as a date ("sand-3" is March 2001 to 4.27); what is in a list it leaves alone."""
+    """SciCat reads a text as a date if it can ("sand-3" is March 2001 to 4.27); what is in a list it leaves alone."""
     return {"inq": [condition]} if isinstance(condition, str) else condition
 
 

@@ -30,9 +30,8 @@ def json_parameter(call: Call, name: str) -> Doc:
 
 
 def as_read(where: Any, *, old: bool) -> Any:
-    """The conditions as the backend reads them: a text that is JSON is taken for that, and one that is a date for a date, which no text
-    equals. To 4.27 (``old``) "sand-3" is a date, as JavaScript's parser finds one; 5.x wants year, month and day. Lists stay as they are.
-    """
+    """The conditions as the backend reads them: a text that is a date is taken for one, and no text equals it. To 4.27 (``old``)
+    "sand-3" is a date, as JavaScript's parser finds one; 5.x wants year, month and day. What is in a list stays as it is."""
     if isinstance(where, list):
         return [as_read(item, old=old) if isinstance(item, dict) else item for item in where]
     if not isinstance(where, dict):
@@ -41,14 +40,8 @@ def as_read(where: Any, *, old: bool) -> Any:
 
 
 def _text_as_read(text: str, old: bool) -> Any:
-    try:
-        read = json.loads(text)
-    except json.JSONDecodeError:
-        read = text
-    if not isinstance(read, str):
-        return read
-    looks = _ANY_DATE.fullmatch(re.sub(r"\(.*?\)", "", read)) if old else _DATE.fullmatch(read)
-    return ("date", read) if looks else read
+    looks = _ANY_DATE.fullmatch(re.sub(r"\(.*?\)", "", text)) if old else _DATE.fullmatch(text)
+    return ("date", text) if looks else text
 
 
 def matches(record: Doc, where: Doc) -> bool:
@@ -103,6 +96,7 @@ def _operator(name: str, value: Any, operand: Any) -> bool:
         return (value is not None) == bool(operand)
     if name == "between":
         return value is not None and bool(operand[0] <= value <= operand[1])
+    operand = operand[1] if isinstance(operand, tuple) else operand  # dates as they are written have the right order
     comparisons = {"gt": lambda: value > operand, "gte": lambda: value >= operand}
     comparisons |= {"lt": lambda: value < operand, "lte": lambda: value <= operand}
     if name not in comparisons:
