@@ -61,4 +61,6 @@ def contains(found: Any, wanted: Any) -> bool:
         return same_length and all(contains(there, here) for there, here in zip(found, wanted, strict=True))
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
+    if isinstance(wanted, int | float) and isinstance(found, int | float):
+        return float(wanted) == float(found)  # its numbers are doubles, and 1.5e16 comes back as the digits of an integer
     return bool(wanted == found)

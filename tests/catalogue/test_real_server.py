@@ -263,6 +263,7 @@ HOSTILE: dict[str, object] = {
     "/o": -0.0,
     "/p": [1.5, float("nan"), 2.5],
     "/q": 1e-300,
+    "/u": 1.973654725119181e16,  # comes back as 19736547251191810, which is another integer
     "/r": "<script>alert(1)</script>",
     "/constructor": "x",
     "/s": True,
