@@ -121,8 +121,8 @@ class Datasets:
     def _list(self, call: Call) -> Response:
         query = search.json_parameter(call, "filter")
         found = self._visible(call, query.get("where") or {})
-        v4 = _is_v4(call)
-        return reply([_shown(doc, v4=v4) for doc in search.page(found, query.get("limits") or query, 10 if v4 else None)])
+        page = search.page(found, query.get("limits") or query, 10 if _is_v4(call) else None)
+        return reply([_shown(doc, v4=_is_v4(call)) for doc in page])
 
     def _full_query(self, call: Call) -> Response:
         found = self._visible(call, search.json_parameter(call, "fields"))
@@ -288,8 +288,7 @@ def _refuse(problems: rules.Problems, *, v4: bool) -> None:
 
 
 def _problem(name: str, constraints: dict[str, str]) -> Doc:
-    children: Doc = {} if "whitelistValidation" in constraints else {"children": []}
-    return {"property": name, **children, "constraints": constraints}
+    return {"property": name, **({} if "whitelistValidation" in constraints else {"children": []}), "constraints": constraints}
 
 
 def _check_unmodified(call: Call, record: Doc) -> None:

@@ -36,7 +36,7 @@ def _entry(held: Any) -> Any:
     if not isinstance(held, dict):
         return held
     value, unit = held.get("value"), held.get("unit")
-    values = value if isinstance(value, list) else [value]
+    values: list[Any] = value if isinstance(value, list) else [value]
     if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) or not isinstance(unit, str) or not unit:
         return with_si(held)
     name, factor, offset = _SI.get(unit, (unit, 1.0, 0.0))
