@@ -1,13 +1,15 @@
 """Talk to SciCat: login that expires, requests that are repeated only where that is safe, and the export gate before each.
 
 Here: one small port over the v3 and v4 routes that the platform needs; pyscicat's own client is not used because it puts the
-token into addresses and logs in without a timeout. Not here: what a record says, or what to do when one exists already.
+token into addresses and logs in without a timeout. Not here: the routes of one record (``calls``), what a record says, or what to do when
+one exists already.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +18,6 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from als_assets.catalogue.answers import TRANSIENT, refusal, scrub, unreachable
-from als_assets.catalogue.calls import DatasetCalls
 from als_assets.catalogue.login import Login
 from als_assets.catalogue.model import Json
 from als_assets.catalogue.settings import CatalogueSettings
@@ -47,6 +48,8 @@ class CatalogueClient:
         self._may_leave = may_leave
         self._http = httpx.Client(timeout=settings.timeout_s, headers={"Accept": "application/json"})
         self._login = Login(settings, self._http)
+        self.names_pictures = True
+        """Whether SciCat lets this account give pictures their identifiers; False from the first refusal on."""
 
     def __repr__(self) -> str:
         return f"CatalogueClient({self.settings.api('v3')!r}, {self.settings.username!r})"
@@ -61,20 +64,20 @@ class CatalogueClient:
         """Close the connections."""
         self._http.close()
 
-    def dataset(self, dataset_key: str, pid: str) -> DatasetCalls:
-        """The requests about one record; ``dataset_key`` is the scan it is about."""
-        return DatasetCalls(self, dataset_key, pid)
-
     def whoami(self) -> Json:
         """The account as SciCat knows it. Raises CredentialsRejected, ServiceUnreachable."""
         found: Json = self.request("GET", "users/my/self", "say who we are") or {}
         return found
 
-    def search(self, where: Json, *, fields: Sequence[str] = (), skip: int = 0, limit: int = 100) -> list[Json]:
+    def search(self, where: Mapping[str, str | Json], *, fields: Sequence[str] = (), skip: int = 0, limit: int = 100) -> list[Json]:
         """Records that fulfil ``where`` and that this account may read, by identifier; an empty answer is believed only if SciCat
-        knew who asked. Never put what is about one dataset into ``where`` before the export gate was asked."""
+        knew who asked. Never put what is about one dataset into ``where`` before the export gate was asked.
+
+        A text in ``where`` is looked for as it is, whatever it looks like.
+        """
         limits = {"skip": skip, "limit": limit, "order": "pid:asc"}
-        query = {"where": where, "limits": limits, **({"fields": list(fields)} if fields else {})}
+        asked = {name: _exactly(condition) for name, condition in where.items()}
+        query = {"where": asked, "limits": limits, **({"fields": list(fields)} if fields else {})}
         params = {"filter": json.dumps(query)}
         found = self.request("GET", "datasets", "search", params=params)
         if not found and not self.trust_empty():
@@ -153,6 +156,16 @@ class CatalogueClient:
         asked_s = error.retry_after_s if isinstance(error, _Again) else 0.0
         doubled_s = min(self.settings.max_wait_s, self.settings.wait_s * 2.0 ** (state.attempt_number - 1))
         return max(asked_s, doubled_s * random.uniform(0.5, 1.0))
+
+
+def _exactly(condition: str | Json) -> Json:
+    """SciCat reads a text as a date if it can ("sand-3" is March 2001 to 4.27); what is in a list it leaves alone."""
+    return {"inq": [condition]} if isinstance(condition, str) else condition
+
+
+def beginning_with(text: str) -> Json:
+    """The condition that a field begins with ``text``. In parentheses, because those are no date to any SciCat."""
+    return {"like": f"(^{re.escape(text)})"}
 
 
 def _json(response: httpx.Response, action: str) -> Any:

@@ -36,8 +36,14 @@ def _metadata(wanted: Json, found: Json) -> tuple[Json, Json]:
     """PATCH replaces the whole object: what is there and not ours goes back with ours; the creator's mark and the list of copies
     (which follows the record of copies, not the file) stay as they are."""
     kept = {INGEST, LOCATIONS} & found.keys()
-    merged = {**found, **{key: value for key, value in wanted.items() if key not in kept}}
-    return merged, found
+    merged = {**without_nulls(found), **{key: value for key, value in wanted.items() if key not in kept}}
+    return merged, {} if None in found.values() else found
+
+
+def without_nulls(metadata: Json) -> Json:
+    """What may be sent of somebody else's scientificMetadata: with a null at its top SciCat fails on every change of the record, for
+    ever, so it must not go back."""
+    return {key: value for key, value in metadata.items() if value is not None}
 
 
 def _same(name: str, wanted: Any, found: Any) -> bool:
@@ -55,4 +61,6 @@ def contains(found: Any, wanted: Any) -> bool:
         return same_length and all(contains(there, here) for there, here in zip(found, wanted, strict=True))
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
+    if isinstance(wanted, int | float) and isinstance(found, int | float):
+        return float(wanted) == float(found)  # its numbers are doubles, and 1.5e16 comes back as the digits of an integer
     return bool(wanted == found)

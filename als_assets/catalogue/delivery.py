@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from als_assets.catalogue.accounts import Accounts
 from als_assets.catalogue.act import CatalogueAct, lifecycle_act, record_act
 from als_assets.catalogue.lifecycle import Standing
 from als_assets.catalogue.model import Record
+from als_assets.catalogue.rights import check_rights
 from als_assets.catalogue.stored import from_json, to_json
 from als_assets.errors import AlsError, ConfigError, CredentialsRejected, HeldElsewhere, LeaseLost, ServiceUnreachable
 from als_assets.ledger import Ledger, OutboxKind, OutboxRow
@@ -59,6 +61,15 @@ class DeliveryService:
         self._ledger = ledger
         self._accounts = accounts
         self._draining = threading.Lock()
+
+    @cached_property
+    def missing_rights(self) -> list[str]:
+        """What our accounts lack on this SciCat, in sentences, as far as it tells without a test record; asked once in a process.
+
+        Raises:
+            ServiceUnreachable: SciCat does not answer; the next call asks again.
+        """
+        return check_rights(self._accounts(), write=False).problems
 
     def deliver(self, actor: Actor, record: Record, kind: OutboxKind, variant: str = "") -> Delivery:
         """Put a record into the outbox and try once; WRITTEN or WAITING.

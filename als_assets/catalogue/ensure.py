@@ -6,7 +6,6 @@ Here: the reconciliation, safe to run at any time, again, and at the same time a
 
 from __future__ import annotations
 
-import random
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,14 +19,15 @@ from pyscicat.model import DataFile
 from als_assets import __version__
 from als_assets.catalogue.accounts import Accounts
 from als_assets.catalogue.answers import TRANSIENT
+from als_assets.catalogue.attach import ensure_pictures
 from als_assets.catalogue.calls import DatasetCalls, file_list
 from als_assets.catalogue.client import CatalogueClient
 from als_assets.catalogue.compare import differences
-from als_assets.catalogue.model import INGEST, FileEntry, Issue, Json, Record, Thumbnail, iso
+from als_assets.catalogue.model import INGEST, FileEntry, Issue, Json, Record, iso
+from als_assets.catalogue.rivals import found_or_awaited
 from als_assets.errors import CatalogueConflict, CatalogueFailed, CatalogueRefused, RecordInvalid, ServiceUnreachable
 
 _ROUNDS = 3
-_POLLS = 30
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def telling_failures_from_outages(client: CatalogueClient, pid: str) -> Iterator
 
 def _ensured(accounts: Accounts, record: Record, attempt: str) -> CatalogueReceipt:
     client = accounts.ingest
-    calls = client.dataset(record.dataset_key, record.pid)
+    calls = DatasetCalls(client, record.dataset_key, record.pid)
     body = record.body()
     _require_inputs(client, record.dataset_key, body)
     mark = {"attempt": attempt, "scan": record.dataset_key, "software": f"als-assets {__version__}"}
@@ -107,9 +107,9 @@ def _ensured(accounts: Accounts, record: Record, attempt: str) -> CatalogueRecei
     ours = _attempt_of(theirs) == attempt
     patched = () if fresh else _patch(accounts, record, body, theirs)
     issues = list(record.issues)
-    known = {} if fresh else _known_files(calls) if ours else _after_the_writer(calls, record, client.settings.patience_s)
-    files = _ensure_files(calls, record, known, client.settings.wait_s, issues)
-    attachments = _ensure_attachments(calls, record, fresh, issues)
+    patience_s = None if fresh else 0.0 if ours else client.settings.patience_s
+    files = _ensure_files(calls, record, patience_s, client.settings.wait_s, issues)
+    attachments = ensure_pictures(calls, record, patience_s, issues)
     url = client.settings.record_url(record.pid)
     return CatalogueReceipt(record.pid, url, ours, patched, files, attachments, tuple(issues))
 
@@ -117,7 +117,7 @@ def _ensured(accounts: Accounts, record: Record, attempt: str) -> CatalogueRecei
 def _require_inputs(client: CatalogueClient, dataset_key: str, body: Json) -> None:
     """SciCat takes any text for an input; a result whose scan has no record would be found from nowhere."""
     for pid in body.get("inputDatasets") or []:
-        if _get(client.dataset(dataset_key, pid)) is None:
+        if _get(DatasetCalls(client, dataset_key, pid)) is None:
             raise RecordInvalid(
                 f"The record {body['pid']} is not written: its input {pid} has no record in SciCat",
                 next_step="Materialize scicat_record of the scan first, then this step again",
@@ -169,29 +169,33 @@ def patch_until_agreed(accounts: Accounts, dataset_key: str, pid: str, changes_t
 
     Returns the names of the changed fields. Raises what ``CatalogueClient.request`` raises.
     """
+    done: tuple[str, ...] = ()
     for number in range(_ROUNDS):
         changes = changes_to(theirs)
         if not changes:
-            return ()
+            return done
         try:
             accounts.changing(partial(_send, dataset_key, pid, changes, theirs.get("updatedAt")))
-        except CatalogueConflict as error:
-            fresh = _get(accounts.ingest.dataset(dataset_key, pid))
-            if error.details.get("status") != 412 or fresh is None or number == _ROUNDS - 1:
+        except (CatalogueConflict, ServiceUnreachable) as error:
+            status = error.details.get("status")
+            fresh = _get(DatasetCalls(accounts.ingest, dataset_key, pid)) if status in (412, 500) else None
+            if fresh is None or number == _ROUNDS - 1:
                 raise
-            theirs = fresh
+            # After a 500 the change may be there all the same: SciCat fails on a null that the record held before.
+            theirs, done = fresh, tuple(sorted(changes)) if status == 500 else ()
         else:
             return tuple(sorted(changes))
-    return ()
+    return done
 
 
 def _send(dataset_key: str, pid: str, changes: Json, seen: object, client: CatalogueClient) -> None:
-    client.dataset(dataset_key, pid).patch(changes, unmodified_since=seen)
+    DatasetCalls(client, dataset_key, pid).patch(changes, unmodified_since=seen)
 
 
-def _ensure_files(calls: DatasetCalls, record: Record, known: dict[str, object], wait_s: float, issues: list[Issue]) -> int:
+def _ensure_files(calls: DatasetCalls, record: Record, patience_s: float | None, wait_s: float, issues: list[Issue]) -> int:
     """Add the files that are missing; a list whose fate is unknown is looked for before it is sent again."""
-    added = 0
+    paths, added = {entry.path for block in record.file_blocks for entry in block}, 0
+    known = found_or_awaited(lambda: _known_files(calls), paths, patience_s) or {}
     for round_number in count(1):
         known = known if round_number == 1 else _known_files(calls)
         try:
@@ -207,17 +211,6 @@ def _ensure_files(calls: DatasetCalls, record: Record, known: dict[str, object],
             time.sleep(wait_s)
     _compare_sizes(record, known, issues)
     return added
-
-
-def _after_the_writer(calls: DatasetCalls, record: Record, patience_s: float) -> dict[str, object]:
-    """The files of a record that another ingest made: it may be about to add them, and adding them twice would double the sizes."""
-    deadline = time.monotonic() + patience_s * random.uniform(1.0, 1.3)  # waiters must not all give up at once
-    paths = {entry.path for block in record.file_blocks for entry in block}
-    known = _known_files(calls)
-    while paths - known.keys() and time.monotonic() < deadline:
-        time.sleep(patience_s / _POLLS)
-        known = _known_files(calls)
-    return known
 
 
 def _known_files(calls: DatasetCalls) -> dict[str, object]:
@@ -239,45 +232,3 @@ def _data_file(entry: FileEntry) -> Json:
 
 def _algorithm(entries: list[FileEntry]) -> str | None:
     return "sha256" if any(entry.sha256 for entry in entries) else None
-
-
-def _ensure_attachments(calls: DatasetCalls, record: Record, fresh: bool, issues: list[Issue]) -> int:
-    """Add the pictures that are missing. A record without its picture is a record: a refusal is listed, not raised."""
-    if not record.thumbnails:
-        return 0
-    known = set() if fresh else _known_attachments(calls)
-    added = 0
-    for thumbnail in record.thumbnails:
-        if known & {record.attachment_id(thumbnail), thumbnail.caption}:
-            continue
-        try:
-            added += _attach(calls, record, thumbnail)
-        except CatalogueRefused as error:
-            issues.append(Issue("warning", "thumbnail", f"The picture {thumbnail.caption!r} was not added: {error.sentence}"))
-    return added
-
-
-def _attach(calls: DatasetCalls, record: Record, thumbnail: Thumbnail) -> int:
-    body = {
-        "thumbnail": thumbnail.uri,
-        "caption": thumbnail.caption,
-        "ownerGroup": record.dataset.ownerGroup,
-        "accessGroups": record.dataset.accessGroups,
-    }
-    identifier = record.attachment_id(thumbnail)
-    try:
-        calls.add_attachment(identifier, body)
-    except ServiceUnreachable:
-        # SciCat answers 500 to an identifier that exists: another ingest was faster, or our own answer was lost.
-        if identifier in _known_attachments(calls):
-            return 0
-        raise
-    except CatalogueRefused as error:
-        if error.details.get("status") not in (400, 403, 404):  # older backends, or no right to the newer route
-            raise
-        calls.add_attachment_v3(body)
-    return 1
-
-
-def _known_attachments(calls: DatasetCalls) -> set[str]:
-    return {str(item.get(name)) for item in calls.attachments() for name in ("id", "aid", "_id", "caption")}

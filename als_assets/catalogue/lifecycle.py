@@ -15,6 +15,7 @@ from functools import partial
 from als_assets.catalogue.accounts import Accounts
 from als_assets.catalogue.calls import DatasetCalls
 from als_assets.catalogue.client import CatalogueClient
+from als_assets.catalogue.compare import without_nulls
 from als_assets.catalogue.ensure import patch_until_agreed, telling_failures_from_outages
 from als_assets.catalogue.model import LOCATIONS, NAMESPACE, Copy, Json, iso, location_rows, moment
 from als_assets.errors import CatalogueConflict, ServiceUnreachable
@@ -85,20 +86,24 @@ def ensure_standing(accounts: Accounts, dataset_key: str, pid: str, standing: St
     Raises CatalogueConflict (there is no such record), and what ``CatalogueClient.request`` and ``ensure_record`` raise.
     """
     with telling_failures_from_outages(accounts.ingest, pid):
-        calls = accounts.ingest.dataset(dataset_key, pid)
+        calls = DatasetCalls(accounts.ingest, dataset_key, pid)
         theirs = calls.get()
         if theirs is None:
             raise CatalogueConflict(
                 f"SciCat has no record {pid} any more, although it was written",
                 next_step="Find out who deleted it; als scicat reconcile --apply writes it again.",
             )
+        put = partial(patch_until_agreed, accounts, dataset_key, pid, partial(_changed_locations, standing))
+        healed: tuple[str, ...] = ()
+        if None in (theirs.get("scientificMetadata") or {}).values():  # with a null in it the record takes no other change
+            healed, theirs = put(theirs), calls.get() or theirs
         changed = [f"archive block {block['archiveId']}" for block in standing.archives if _add_archive(calls, block)]
         flags = _changed_flags(standing.flags, theirs.get("datasetlifecycle") or {})
         if flags:
             accounts.changing(partial(_send_flags, dataset_key, pid, flags))
             # The answer to that PATCH is not the record, and the record has a new time of change.
             theirs = calls.get() or theirs
-        changed += [*sorted(flags), *patch_until_agreed(accounts, dataset_key, pid, partial(_changed_locations, standing), theirs)]
+        changed += [*sorted(flags), *(healed or put(theirs))]
     return {"pid": pid, "url": accounts.ingest.settings.record_url(pid), "changed": changed}
 
 
@@ -109,7 +114,7 @@ def disagreements(standing: Standing, theirs: Json) -> list[str]:
 
 
 def _send_flags(dataset_key: str, pid: str, flags: Json, client: CatalogueClient) -> None:
-    client.dataset(dataset_key, pid).patch_lifecycle(flags)
+    DatasetCalls(client, dataset_key, pid).patch_lifecycle(flags)
 
 
 def _changed_flags(flags: Json, theirs: Json) -> Json:
@@ -118,8 +123,9 @@ def _changed_flags(flags: Json, theirs: Json) -> Json:
 
 def _changed_locations(standing: Standing, theirs: Json) -> Json:
     found = theirs.get("scientificMetadata") or {}
-    wanted = list(standing.locations)
-    return {} if (found.get(LOCATIONS) or []) == wanted else {"scientificMetadata": {**found, LOCATIONS: wanted}}
+    wanted, kept = list(standing.locations), without_nulls(found)
+    same = kept == found and (found.get(LOCATIONS) or []) == wanted
+    return {} if same else {"scientificMetadata": {**kept, LOCATIONS: wanted}}
 
 
 def _add_archive(calls: DatasetCalls, block: Json) -> bool:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from als_assets.catalogue.accounts import Accounts
+from als_assets.catalogue.client import beginning_with
 from als_assets.catalogue.delivery import DeliveryService
 from als_assets.catalogue.follow import follow_copies, standing_of_row, tell
 from als_assets.catalogue.gather import RAW, TIFF, ZARR, RecordSource
@@ -213,7 +214,7 @@ class Reconciler:
     def _without_scan(self, known: set[str]) -> list[Finding]:
         """Records under our prefix that no scan or result on record accounts for."""
         found: list[Finding] = []
-        where = {"pid": {"like": f"^{self.facility.scicat.pid_prefix}/"}}
+        where = {"pid": beginning_with(f"{self.facility.scicat.pid_prefix}/")}
         for page in range(_MOST_SCANS // _PAGE):
             items = self.accounts.ingest.search(where, fields=["pid", "datasetName", "type"], skip=page * _PAGE, limit=_PAGE)
             for item in (item for item in items if item["pid"] not in known):

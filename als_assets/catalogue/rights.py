@@ -146,7 +146,7 @@ def _may_create(client: CatalogueClient) -> Right:
 
 def _with_test_record(ingest: CatalogueClient, report: AccountReport, changer: CatalogueClient | None, changing: AccountReport) -> None:
     body = _test_body(ingest)
-    calls = ingest.dataset(TEST_NAME, body["pid"])
+    calls = DatasetCalls(ingest, TEST_NAME, body["pid"])
     try:
         with suppress(CatalogueConflict):  # with the record of an earlier check that could not delete it
             calls.create(body)
@@ -156,7 +156,7 @@ def _with_test_record(ingest: CatalogueClient, report: AccountReport, changer: C
     report.rights.append(_tried("read back", lambda: _read(calls), "what it wrote"))
     if changer is None:
         return
-    theirs = changer.dataset(TEST_NAME, body["pid"])
+    theirs = DatasetCalls(changer, TEST_NAME, body["pid"])
     changing.rights += [
         _tried("lifecycle", lambda: theirs.patch_lifecycle({"archivable": True}), "where the data of any record is"),
         _tried("change", lambda: theirs.patch({"description": body["description"]}), "records of any group"),
@@ -180,15 +180,21 @@ def _tried(name: str, act: Callable[[], Any], words: str, *, needed: bool = True
 
 
 def _version(client: CatalogueClient) -> str:
-    """SciCat tells no version; this request is wrong on every one (an unknown property), and refused in different words."""
-    body = {"sampleId": TEST_NAME, "ownerGroup": TEST_NAME, "sampleName": TEST_NAME, "alsAssetsCheck": True}
+    """SciCat tells no version, but it validates differently: an empty group is refused since 5.2, and what a relationship holds has other
+    names since 4.28. Nothing is written."""
+    if _accepts(client, {"ownerGroup": ""}) is False:
+        return "5.2 or newer, by its answers (SciCat tells no version)"
+    accepts_old = _accepts(client, {"relationships": [{"pid": TEST_NAME, "relationship": TEST_NAME}]})
+    if accepts_old is None:
+        return _VERSION_UNKNOWN
+    return f"{'4.27 or older' if accepts_old else '4.28 to 5.1'}, by its answers (SciCat tells no version)"
+
+
+def _accepts(client: CatalogueClient, changes: Json) -> bool | None:
+    """Whether SciCat would accept a record with these changes; None where it does not say."""
+    body = {**_test_body(client), "pid": f"{client.settings.records.pid_prefix}/{uuid.uuid4()}", **changes}
     try:
-        client.request("POST", "samples", "ask for SciCat's version", body=body)
-    except CatalogueRefused as refused:
-        if "sampleName" in refused.sentence:
-            return "4.x, by its answers (SciCat tells no version)"
-        if "alsAssetsCheck" in refused.sentence:
-            return "5.x, by its answers (SciCat tells no version)"
+        answer = client.request("POST", "datasets/isValid", "ask for SciCat's version", body=body) or {}
     except (CatalogueError, ServiceUnreachable):
-        return _VERSION_UNKNOWN  # it failed in some other way, which tells nothing
-    return _VERSION_UNKNOWN
+        return None
+    return bool(answer["valid"]) if "valid" in answer else None

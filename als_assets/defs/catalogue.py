@@ -14,7 +14,7 @@ from als_assets.defs.bl832.catalogue import delivery_metadata
 from als_assets.defs.bl832.common import BEAMLINE
 from als_assets.defs.evidence import Metadata, failure_metadata
 from als_assets.defs.resources import PlatformResource
-from als_assets.errors import AlsError
+from als_assets.errors import AlsError, ConfigError, ServiceUnreachable
 from als_assets.ledger import OutboxKind
 from als_assets.platform import Platform
 
@@ -65,8 +65,16 @@ def _asset_of(parts: Platform, delivery: Delivery) -> str | None:
 def _words(parts: Platform, delivered: list[Delivery]) -> str:
     written = sum(1 for d in delivered if d.fate is Fate.WRITTEN)
     waiting, refused, why = parts.ledger.outbox.summary()
-    words = f"{written} written, {waiting} waiting for SciCat, {refused} refused."
-    return f"{words} {why}" if why else words
+    words = [f"{written} written, {waiting} waiting for SciCat, {refused} refused.", why, *_missing(parts)]
+    return " ".join(word for word in words if word)
+
+
+def _missing(parts: Platform) -> list[str]:
+    """The start-up check: what our accounts may not do there. While SciCat is down there is nothing to be said."""
+    try:
+        return [f"Missing: {problem.rstrip('.')}." for problem in parts.deliveries.missing_rights]
+    except (ServiceUnreachable, ConfigError):
+        return []
 
 
 class ReconcileConfig(dg.Config):

@@ -86,7 +86,7 @@ class Facility:
         config = self._config.scicat
         auth = ScicatAuth(config, self.tokens)
         datasets = Datasets(config, self.store, auth, self.faults)
-        blocks, records = Blocks(self.store, auth, datasets), Records(config, self.store, auth)
+        blocks, records = Blocks(config, self.store, auth, datasets), Records(config, self.store, auth)
         versions = [*datasets.routes("/api/v3"), *datasets.routes("/api/v4")]
         return [*auth.routes(), *versions, *blocks.routes(), *records.routes()]
 

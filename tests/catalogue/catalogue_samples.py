@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -78,12 +79,24 @@ def picture(caption: str = "middle projection") -> Thumbnail:
 
 
 def raw(metadata: dict[str, object] | None = None, stem: str = "20260302_103000_sand_x10", **changes: Any) -> Record:
+    return raw_of(SETTINGS, stem, metadata, **changes)
+
+
+def raw_of(
+    settings: RecordSettings,
+    stem: str,
+    metadata: dict[str, object] | None = None,
+    units: dict[str, str] | None = None,
+    **changes: Any,
+) -> Record:
+    """The raw record of the scan ``stem``, as these settings make it."""
     fields: dict[str, Any] = {
         "source_folder": f"/global/cfs/cdirs/als/data_mover/8.3.2/raw/{FOLDER}",
         "files": [entry(f"{stem}.h5")],
         "thumbnails": [picture()],
     }
-    return raw_record(SETTINGS, "bl832", identity(stem), extract(metadata), around(**{**fields, **changes}))
+    facts = extract(metadata) if units is None else extract(metadata, units=units)
+    return raw_record(settings, "bl832", identity(stem), facts, around(**{**fields, **changes}))
 
 
 def product(**changes: Any) -> Product:
@@ -105,4 +118,6 @@ def product(**changes: Any) -> Product:
 
 
 def derived(source: Record | None = None, **changes: Any) -> Record:
-    return derived_record(SETTINGS, source or raw(), product(**changes))
+    """The record of a result of ``source``, under the same prefix."""
+    source = source or raw()
+    return derived_record(replace(SETTINGS, pid_prefix=source.pid.partition("/")[0]), source, product(**changes))

@@ -18,6 +18,7 @@ from typing import Any
 from als_assets.catalogue.gather import RAW, TIFF, ZARR
 from als_assets.catalogue.model import Record
 from als_assets.facility import load_facility
+from als_assets.facility.catalogue import CatalogueFile
 from als_assets.ledger import Entry, Ledger, Manifest, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
 from als_assets.ledger.datasets import NewDataset
@@ -112,8 +113,8 @@ class World:
 
 
 @contextmanager
-def world_in(folder: Path, *, admin: bool = True, personality: str = "5.2") -> Iterator[World]:
-    """A running world. ``admin``: whether the second account may change everything."""
+def world_in(folder: Path, *, admin: bool = True, personality: str = "5.2", catalogue: CatalogueFile | None = None) -> Iterator[World]:
+    """A running world. ``admin``: whether the second account may change everything. ``catalogue``: another SciCat."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -124,6 +125,9 @@ def world_in(folder: Path, *, admin: bool = True, personality: str = "5.2") -> I
     box.simulator_file.write_text(json.dumps(configured))
     with Simulator(load_config(box.simulator_file)) as simulator:
         facility = load_facility(box.facility_file)
+        if catalogue is not None:
+            identities = {**facility.identities, **catalogue.identities}
+            facility = facility.model_copy(update={"scicat": catalogue.scicat, "identities": identities})
         quick = facility.scicat.model_copy(update={"timeout_s": 3.0, "attempts": 1})
         world = World(box, simulator, Platform(facility.model_copy(update={"scicat": quick})))
         clock = world.ledger.clock

@@ -50,7 +50,8 @@ def _config(state_dir: Path, personality: Any) -> SimulatorConfig:
         "guest": ScicatUser(password=PASSWORD, groups=["ALS-00847"]),
     }
     groups = ["ingestor", "creators-elsewhere"]
-    return SimulatorConfig(state_dir=state_dir, scicat=ScicatConfig(users=users, create_groups=groups, personality=personality))
+    scicat = ScicatConfig(users=users, create_groups=groups, picture_groups=groups, personality=personality)
+    return SimulatorConfig(state_dir=state_dir, scicat=scicat)
 
 
 @pytest.fixture

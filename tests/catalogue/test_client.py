@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from catalogue_samples import raw
 
+from als_assets.catalogue.calls import DatasetCalls
 from als_assets.catalogue.client import CatalogueClient
 from als_assets.catalogue.settings import CatalogueSettings
 from als_assets.errors import (
@@ -142,7 +143,7 @@ def test_other_refusals_are_not_repeated(scicat: Simulator, settings: Settings, 
     scicat.control.add_fault(where="http", path="/api/v3/datasets/*", method="PATCH", status=status, body={"message": "no"})
     record = raw()
     with CatalogueClient(settings(), anywhere) as client:
-        calls = client.dataset(record.dataset_key, record.pid)
+        calls = DatasetCalls(client, record.dataset_key, record.pid)
         calls.create(record.body())
         with pytest.raises(CatalogueRefused, match="no"):
             calls.patch({"owner": "x"})
@@ -168,7 +169,7 @@ def test_an_expired_token_is_renewed_once(scicat: Simulator, settings: Settings)
     with CatalogueClient(settings(), anywhere) as client:
         client.whoami()
         scicat.control.expire_tokens("scicat")
-        client.dataset(record.dataset_key, record.pid).create(record.body())
+        DatasetCalls(client, record.dataset_key, record.pid).create(record.body())
     assert logins(scicat) == 2
 
 
@@ -177,19 +178,19 @@ def test_nothing_found_is_believed_only_when_scicat_knows_who_asks(scicat: Simul
     """4.27 answers an expired token as if the record did not exist for guests."""
     record = raw()
     with CatalogueClient(settings(), anywhere) as client:
-        calls = client.dataset(record.dataset_key, record.pid)
+        calls = DatasetCalls(client, record.dataset_key, record.pid)
         calls.create(record.body())
         calls.add_origdatablock({"size": 1, "dataFileList": [{"path": "a", "size": 1, "time": "2026-03-02T18:30:00Z"}]})
         for read in (calls.get, calls.origdatablocks):
             scicat.control.expire_tokens("scicat")
             assert read()
-        assert client.dataset("other", "als/other").get() is None
+        assert DatasetCalls(client, "other", "als/other").get() is None
 
 
 def test_an_empty_answer_to_an_anonymous_question_is_asked_again(scicat: Simulator, settings: Settings) -> None:
     record = raw()
     with CatalogueClient(settings(), anywhere) as client:
-        calls = client.dataset(record.dataset_key, record.pid)
+        calls = DatasetCalls(client, record.dataset_key, record.pid)
         calls.create(record.body())
         scicat.control.add_fault(where="http", path="/api/v3/datasets/*", method="GET", status=404, body={"message": "not found"})
         scicat.control.add_fault(where="http", path="/api/v3/users/my/self", status=401, body={"message": "Unauthorized"})
@@ -217,7 +218,7 @@ def test_a_refusal_that_stays_after_a_new_login_is_believed(scicat: Simulator, s
     record = raw()
     client = CatalogueClient(settings(username="guest"), anywhere)
     with client, pytest.raises(CatalogueRefused, match="Forbidden") as caught:
-        client.dataset(record.dataset_key, record.pid).create(record.body())
+        DatasetCalls(client, record.dataset_key, record.pid).create(record.body())
     assert "right" in caught.value.next_step
     assert logins(scicat) == 2
 
@@ -228,7 +229,7 @@ def test_a_refusal_that_stays_after_a_new_login_is_believed(scicat: Simulator, s
 def test_a_record_that_exists_is_a_conflict(scicat: Simulator, settings: Settings) -> None:
     record = raw()
     with CatalogueClient(settings(), anywhere) as client:
-        calls = client.dataset(record.dataset_key, record.pid)
+        calls = DatasetCalls(client, record.dataset_key, record.pid)
         calls.create(record.body())
         with pytest.raises(CatalogueConflict, match="already exists"):
             calls.create(record.body())
@@ -237,7 +238,7 @@ def test_a_record_that_exists_is_a_conflict(scicat: Simulator, settings: Setting
 def test_scicat_names_the_field_it_refuses(scicat: Simulator, settings: Settings) -> None:
     record = raw()
     with CatalogueClient(settings(), anywhere) as client, pytest.raises(RecordInvalid, match="contactEmail"):
-        client.dataset(record.dataset_key, record.pid).create({**record.body(), "contactEmail": "jane@localhost"})
+        DatasetCalls(client, record.dataset_key, record.pid).create({**record.body(), "contactEmail": "jane@localhost"})
     assert scicat.control.records() == []
 
 
@@ -245,13 +246,13 @@ def test_another_service_at_the_address_is_noticed(scicat: Simulator, settings: 
     record = raw()
     scicat.control.add_fault(where="http", path="/api/v3/datasets", status=201, body={"hello": "world"})
     with CatalogueClient(settings(), anywhere) as client, pytest.raises(ServiceUnreachable, match="something else"):
-        client.dataset(record.dataset_key, record.pid).create(record.body())
+        DatasetCalls(client, record.dataset_key, record.pid).create(record.body())
 
 
 def test_file_lists_are_not_sent_twice(scicat: Simulator, settings: Settings) -> None:
     record = raw()
     with CatalogueClient(settings(), anywhere) as client:
-        calls = client.dataset(record.dataset_key, record.pid)
+        calls = DatasetCalls(client, record.dataset_key, record.pid)
         calls.create(record.body())
         scicat.control.add_fault(where="http", path="*/origdatablocks", method="POST", status="drop", after=True)
         with pytest.raises(ServiceUnreachable):
@@ -263,7 +264,7 @@ def test_file_lists_are_not_sent_twice(scicat: Simulator, settings: Settings) ->
 
 
 def every_call(client: CatalogueClient) -> list[Callable[[], Any]]:
-    calls = client.dataset("secret-scan", "als/1")
+    calls = DatasetCalls(client, "secret-scan", "als/1")
     return [
         lambda: calls.create(raw().body()),
         calls.get,
@@ -272,7 +273,6 @@ def every_call(client: CatalogueClient) -> list[Callable[[], Any]]:
         lambda: calls.add_origdatablock({}),
         calls.attachments,
         lambda: calls.add_attachment("id", {}),
-        lambda: calls.add_attachment_v3({}),
     ]
 
 
@@ -295,7 +295,7 @@ def test_the_gate_is_asked_again_for_every_repeat(scicat: Simulator, settings: S
 
     scicat.control.add_fault(where="scicat", action="bad_gateway", times=None, path="/api/v3/datasets*")
     with CatalogueClient(settings(attempts=9), flagged_later) as client, pytest.raises(ExportRefused):
-        client.dataset("secret-scan", "als/1").get()
+        DatasetCalls(client, "secret-scan", "als/1").get()
     assert len(scicat.control.requests(path="/api/v3/datasets*")) == 2
 
 
@@ -309,7 +309,7 @@ def test_secrets_are_nowhere_to_be_seen(scicat: Simulator, settings: Settings, c
         for status in (400, 404, 500, 409):
             scicat.control.add_fault(where="http", path="/api/v3/datasets", method="POST", status=status, body=echo)
             with pytest.raises(AlsError) as caught:
-                client.dataset(record.dataset_key, record.pid).create(record.body())
+                DatasetCalls(client, record.dataset_key, record.pid).create(record.body())
             errors.append(caught.value)
         shown = [repr(client), repr(client.settings), repr(client._login), str(vars(client._login)["_token"])]
     shown += [f"{error!r} {error} {error.details} {error.next_step}" for error in errors]

@@ -101,7 +101,16 @@ def test_v3_may_show_the_investigator_under_another_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "same"), [(1, 1.0, True), (0.0, -0.0, True), (1, True, False), ("1", 1, False), ([1], 1, False)]
+    ("ours", "theirs", "same"),
+    [
+        (1, 1.0, True),
+        (0.0, -0.0, True),
+        (1.973654725119181e16, 19736547251191810, True),
+        (1.973654725119181e16, 19736547251191820, False),
+        (1, True, False),
+        ("1", 1, False),
+        ([1], 1, False),
+    ],
 )
 def test_values(ours: object, theirs: object, same: bool) -> None:
     assert (differences({"scientificMetadata": {"x": ours}}, {"scientificMetadata": {"x": theirs}}) == {}) is same
@@ -109,3 +118,8 @@ def test_values(ours: object, theirs: object, same: bool) -> None:
 
 def test_a_record_without_metadata_gets_it() -> None:
     assert differences({"scientificMetadata": {"x": 1}}, {"scientificMetadata": None}) == {"scientificMetadata": {"x": 1}}
+
+
+def test_a_null_of_somebody_else_does_not_go_back() -> None:
+    theirs = {"scientificMetadata": {"x": 1, "theirs": 2, "nothing": None}}
+    assert differences({"scientificMetadata": {"x": 1}}, theirs) == {"scientificMetadata": {"x": 1, "theirs": 2}}

@@ -15,6 +15,7 @@ from catalogue_samples import METADATA, derived, entry, picture, raw
 
 from als_assets.beamlines.bl832 import layout
 from als_assets.catalogue.accounts import Accounts
+from als_assets.catalogue.calls import DatasetCalls
 from als_assets.catalogue.client import CatalogueClient
 from als_assets.catalogue.ensure import CatalogueReceipt, ensure_record
 from als_assets.catalogue.model import INGEST, Record
@@ -143,7 +144,7 @@ def test_scitacean_reads_what_was_written(scicat: Simulator, settings: Settings)
 def test_what_differs_is_patched_and_what_others_added_stays(scicat: Simulator, settings: Settings) -> None:
     ensure(settings(), raw())
     with CatalogueClient(settings(), anywhere) as client:
-        calls = client.dataset("k", raw().pid)
+        calls = DatasetCalls(client, "k", raw().pid)
         stored = calls.get()
         assert stored is not None
         calls.patch({"scientificMetadata": {**stored["scientificMetadata"], "staff says": "good"}})
@@ -212,12 +213,14 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "files expired": [
         {"where": "http", "path": "*/origdatablocks", "method": "POST", "status": 401, "body": {"message": "SESSION_EXPIRED"}}
     ],
-    "picture stored, answer lost": [{"where": "http", "path": "/api/v4/attachments", "status": "drop", "after": True}],
-    "picture stored, then 500": [{"where": "http", "path": "/api/v4/attachments", "status": 500, "body": "oops", "after": True}],
+    "picture stored, answer lost": [{"where": "http", "path": "/api/v4/attachments", "method": "POST", "status": "drop", "after": True}],
+    "picture stored, then 500": [
+        {"where": "http", "path": "/api/v4/attachments", "method": "POST", "status": 500, "body": "oops", "after": True}
+    ],
     "all at once": [
         {"where": "scicat", "action": "stored_then_drop"},
         {"where": "http", "path": "*/origdatablocks", "method": "POST", "status": "drop", "after": True},
-        {"where": "http", "path": "/api/v4/attachments", "status": 500, "body": {}, "after": True},
+        {"where": "http", "path": "/api/v4/attachments", "method": "POST", "status": 500, "body": {}, "after": True},
     ],
 }
 
@@ -244,10 +247,8 @@ def test_a_call_that_died_is_completed_by_the_next(
     """The process is gone after the faulty request: nothing else of the first call is carried out."""
     body = {} if status == "drop" else {"body": {"message": "gone"}}
     scicat.control.add_fault(where="http", path=step, method="POST", status=status, after=after, times=1, **body)
-    with CatalogueClient(settings(attempts=1), anywhere) as client:
-        dying: Any = _DyingClient(client, after=step)
-        with pytest.raises(_Died):
-            ensure_record(Accounts(dying), raw(), attempt="op-1")
+    with _DyingClient(settings(attempts=1), after=step) as client, pytest.raises(_Died):
+        ensure_record(Accounts(client), raw(), attempt="op-1")
     receipt = ensure(settings(), raw(), attempt="op-1")
     assert_complete(scicat, raw())
     assert receipt.created
@@ -257,25 +258,19 @@ class _Died(Exception):
     """Stands for kill -9: nothing after this request of the first call is carried out."""
 
 
-class _DyingClient:
-    """The real client, whose process dies when the request to ``after`` has come back, with or without an error."""
+class _DyingClient(CatalogueClient):
+    """The real client, whose process dies when the POST to ``after`` has come back, with or without an error."""
 
-    def __init__(self, client: CatalogueClient, after: str) -> None:
-        self._client = client
-        self._name = {"/api/v3/datasets": "create", "*/origdatablocks": "add_origdatablock"}.get(after, "add_attachment")
-        self.settings = client.settings
+    def __init__(self, settings: CatalogueSettings, after: str) -> None:
+        super().__init__(settings, anywhere)
+        self._last = after.rsplit("/", 1)[-1]
 
-    def dataset(self, key: str, pid: str) -> Any:
-        calls = self._client.dataset(key, pid)
-        original = getattr(calls, self._name)
-
-        def last(*arguments: Any) -> Any:
-            with contextlib.suppress(AlsError):
-                original(*arguments)
-            raise _Died
-
-        setattr(calls, self._name, last)
-        return calls
+    def request(self, method: str, path: str, *arguments: Any, **options: Any) -> Any:
+        if method != "POST" or path.rsplit("/", 1)[-1] != self._last:
+            return super().request(method, path, *arguments, **options)
+        with contextlib.suppress(AlsError):
+            super().request(method, path, *arguments, **options)
+        raise _Died
 
 
 @pytest.mark.parametrize("name", ["created only", "created by another"])
@@ -285,7 +280,7 @@ def test_a_half_written_record_is_completed(scicat: Simulator, settings: Setting
     body = record.body()
     body["scientificMetadata"][INGEST] = {"attempt": "op-1"}
     with CatalogueClient(settings(), anywhere) as client:
-        client.dataset(record.dataset_key, record.pid).create(body)
+        DatasetCalls(client, record.dataset_key, record.pid).create(body)
     same = name == "created only"
     receipt = ensure(settings(patience_s=0.3), record, attempt="op-1" if same else "op-2")
     assert receipt.created is same
@@ -352,7 +347,7 @@ def test_a_record_of_another_type_is_left_alone(scicat: Simulator, settings: Set
     record = raw()
     foreign = {**derived().body(), "pid": record.pid}
     with CatalogueClient(settings(), anywhere) as client:
-        client.dataset(record.dataset_key, record.pid).create(foreign)
+        DatasetCalls(client, record.dataset_key, record.pid).create(foreign)
     with pytest.raises(CatalogueConflict, match="of type 'derived'"):
         ensure(settings(), record)
     assert scicat.control.records("origdatablocks") == []

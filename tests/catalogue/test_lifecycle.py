@@ -10,6 +10,7 @@ import catalogue_oracle as oracle
 import pytest
 from catalogue_world import World, world_in
 
+from als_assets.catalogue.calls import DatasetCalls
 from als_assets.catalogue.delivery import Delivery, Fate, outside_actor
 from als_assets.catalogue.follow import follow_copies, standing_of_row
 from als_assets.catalogue.lifecycle import Standing, disagreements, ensure_standing
@@ -132,7 +133,7 @@ def test_what_people_wrote_into_the_record_stays(world: World) -> None:
     pid = written(world, "notes")
     client = world.parts.accounts.lifecycle
     assert client is not None
-    calls = client.dataset("notes", pid)
+    calls = DatasetCalls(client, "notes", pid)
     calls.patch({"scientificMetadata": {**world.stored(pid)["scientificMetadata"], "staff says": "good"}})
     calls.patch_lifecycle({"publishable": True, "exportedTo": "elsewhere"})
     world.copy("notes", "nersc832_alsdev_raw")

@@ -9,6 +9,7 @@ import pytest
 from catalogue_world import World, world_in
 
 from als_assets.catalogue import reconcile
+from als_assets.catalogue.calls import DatasetCalls
 from als_assets.catalogue.delivery import outside_actor
 from als_assets.catalogue.follow import follow_copies
 from als_assets.catalogue.reconcile import Difference, Finding
@@ -74,7 +75,7 @@ def drop(world: World, pid: str) -> None:
 def test_a_record_without_files_is_completed(world: World) -> None:
     world.scan("no_files")
     record = world.raw("no_files")
-    world.parts.accounts.ingest.dataset("no_files", record.pid).create(record.body())
+    DatasetCalls(world.parts.accounts.ingest, "no_files", record.pid).create(record.body())
     assert (Difference.NO_FILES, "no_files") in findings(world)
     world.parts.accounts.ingest.settings.__dict__["patience_s"] = 0.2
     assert repaired(world) == []
@@ -86,8 +87,8 @@ def test_a_lifecycle_that_somebody_changed_is_set_right(world: World) -> None:
     pid = world.raw("wrong").pid
     boss = world.parts.accounts.lifecycle
     assert boss is not None
-    boss.dataset("wrong", pid).patch_lifecycle({"isOnCentralDisk": False})
-    boss.dataset("wrong", pid).patch({"scientificMetadata": {"locations": []}})
+    DatasetCalls(boss, "wrong", pid).patch_lifecycle({"isOnCentralDisk": False})
+    DatasetCalls(boss, "wrong", pid).patch({"scientificMetadata": {"locations": []}})
     (finding,) = world.parts.reconciler().findings()
     assert finding.kind is Difference.LIFECYCLE
     assert "isOnCentralDisk, locations" in finding.sentence
@@ -121,9 +122,9 @@ def test_what_was_refused_is_tried_again(world: World) -> None:
 def test_records_of_no_scan_are_told_and_left_alone(world: World) -> None:
     written(world, "mine")
     stranger = {**world.raw("mine").body(), "pid": "als/somebody-elses"}
-    world.parts.accounts.ingest.dataset("mine", "als/somebody-elses").create(stranger)
+    DatasetCalls(world.parts.accounts.ingest, "mine", "als/somebody-elses").create(stranger)
     elsewhere = {**stranger, "pid": "other/not-our-prefix"}
-    world.parts.accounts.ingest.dataset("mine", "other/not-our-prefix").create(elsewhere)
+    DatasetCalls(world.parts.accounts.ingest, "mine", "other/not-our-prefix").create(elsewhere)
     (finding,) = world.parts.reconciler().findings()
     assert (finding.kind, finding.pid, finding.repair) == (Difference.NO_SCAN, "als/somebody-elses", None)
     assert repaired(world) == [finding]
@@ -157,7 +158,7 @@ def test_more_scans_and_records_than_fit_into_one_question(world: World, monkeyp
     for key in keys:
         world.scan(key)
         record = world.raw(key)
-        world.parts.accounts.ingest.dataset(key, record.pid).create(record.body())
+        DatasetCalls(world.parts.accounts.ingest, key, record.pid).create(record.body())
     foreign = {**record.body(), "pid": "als/zzz"}
-    world.parts.accounts.ingest.dataset(key, "als/zzz").create(foreign)
+    DatasetCalls(world.parts.accounts.ingest, key, "als/zzz").create(foreign)
     assert findings(world) == [*((Difference.NO_FILES, key) for key in keys), (Difference.NO_SCAN, None)]

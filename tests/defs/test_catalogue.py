@@ -130,6 +130,20 @@ def test_a_password_that_cannot_be_read_is_said_and_keeps_the_sensor_alive(
     assert "1 waiting" in str(tick(facility, instance).skip_reason)
 
 
+def test_the_sensor_says_which_rights_are_missing(facility: Facility, instance: dg.DagsterInstance) -> None:
+    """The start-up check: asked once in a process, and again where SciCat did not answer."""
+    down = facility.simulator.control.add_fault(where="scicat", action="bad_gateway", times=None)
+    assert "Missing" not in str(tick(facility, instance).skip_reason)
+    facility.simulator.control.clear_fault(down)
+    facility.simulator.control.add_fault(where="http", path="*/isValid", status=403, body={"message": "Forbidden resource"}, times=None)
+    words = str(tick(facility, instance).skip_reason)
+    assert "Missing: ingest (ingestor): create - SciCat must list a group of this account in CREATE_DATASET_PRIVILEGED_GROUPS." in words
+    facility.simulator.control.clear_faults()
+    asked = len(facility.simulator.control.requests())
+    assert "Missing: ingest" in str(tick(facility, instance).skip_reason)
+    assert len(facility.simulator.control.requests()) == asked
+
+
 def test_the_comparison_is_red_while_both_sides_differ(facility: Facility, scan: Path, instance: dg.DagsterInstance) -> None:
     def run(apply: bool) -> dg.ExecuteInProcessResult:
         config = {"ops": {"reconcile": {"config": {"apply": apply}}}}

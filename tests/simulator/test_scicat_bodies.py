@@ -82,7 +82,7 @@ def test_origdatablocks_refused(simulator: Simulator, http: Callable[..., httpx.
 
 @pytest.mark.parametrize(
     ("unit", "si"),
-    [("mm", (2.5e-3, "m")), ("degC", (275.65, "K")), ("C", (2.5, "C")), ("furlong", (2.5, "furlong"))],
+    [("mm", (2.5e-3, "m")), ("degC", (275.65, "K")), ("C", (2.5, "s A")), ("furlong", (2.5, "furlong"))],
 )
 def test_values_with_units_gain_si(simulator: Simulator, http: Callable[..., httpx.Client], unit: str, si: tuple[float, str]) -> None:
     client, entry = http(simulator, "boss", "boss"), {"value": 2.5, "unit": unit}

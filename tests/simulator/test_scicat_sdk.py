@@ -51,8 +51,9 @@ def test_v4_dataset_and_block(api: sdk.ApiClient) -> None:
         size=12,
         data_file_list=[sdk.DataFile(path="f.h5", size=12, time=TIME)],
     )
-    stored = sdk.OrigdatablocksV4Api(api).orig_datablocks_v4_controller_create_v4(block)
-    assert stored.dataset_id == "als/sdk-1"
+    # Its model of the answer wants a version, which no backend sends.
+    stored = sdk.OrigdatablocksV4Api(api).orig_datablocks_v4_controller_create_v4_without_preload_content(block)
+    assert stored.json()["datasetId"] == "als/sdk-1"
     assert datasets.datasets_v4_controller_find_by_id_v4("als/sdk-1").size == 12
     assert datasets.datasets_v4_controller_find_one_v4(filter='{"where": {"datasetName": "sdk-1"}}').pid == "als/sdk-1"
     assert [found.pid for found in datasets.datasets_v4_controller_find_all_v4()] == ["als/sdk-1"]
@@ -69,7 +70,9 @@ def test_attachments(api: sdk.ApiClient) -> None:
     made = attachments.attachments_v4_controller_create_attachment_v4(sdk.CreateAttachmentV4Dto(**fields, relationships=[relation]))
     assert (made.aid, made.relationships[0].target_id) == ("preview", "als/sdk-1")
     assert attachments.attachments_v4_controller_find_one_v4("preview").caption == "slice"
-    assert len(sdk.DatasetsApi(api).datasets_controller_find_all_attachments_v3("als/sdk-1")) == 1
+    # Its model of the older answer wants an aid, which no backend sends.
+    listed = sdk.DatasetsApi(api).datasets_controller_find_all_attachments_v3_without_preload_content("als/sdk-1")
+    assert [item["caption"] for item in listed.json()] == ["slice"]
 
 
 def test_users_and_logins(api: sdk.ApiClient, simulator: Simulator) -> None:

@@ -33,8 +33,8 @@ class ScicatError(Refusal):
         self.status, self.message = status, message
 
     def response(self, path: str) -> Response:
-        """``{message, error, statusCode}``; a bare 401 has no ``error``."""
-        word = {} if self.message == "Unauthorized" else {"error": _WORDS[self.status]}
+        """``{message, error, statusCode}``; a bare 401 or 404 has no ``error``."""
+        word = {} if self.message in ("Unauthorized", "Not Found") else {"error": _WORDS[self.status]}
         return JSONResponse({"message": self.message, **word, "statusCode": self.status}, self.status)
 
 
@@ -60,18 +60,19 @@ class Principal:
     creator: bool
     lifecycle: bool
     deleter: bool
+    pictures: bool
 
     def can_read(self, record: Doc) -> bool:
-        """Owner group, access groups, published, or admin."""
+        """Owner group, access groups, published, or an admin or archive manager, who sees everything."""
         groups = {record.get("ownerGroup"), *(record.get("accessGroups") or [])}
-        return self.admin or bool(record.get("isPublished")) or bool(self.groups & groups)
+        return self.admin or self.lifecycle or bool(record.get("isPublished")) or bool(self.groups & groups)
 
     def owns(self, record: Doc) -> bool:
         """Owner group or admin."""
         return self.admin or record.get("ownerGroup") in self.groups
 
 
-_GUEST = Principal(None, frozenset(), False, False, False, False)
+_GUEST = Principal(None, frozenset(), False, False, False, False, False)
 
 
 class ScicatAuth:
@@ -119,6 +120,7 @@ class ScicatAuth:
             lifecycle=user.admin or bool(groups & set(self._config.lifecycle_groups)),
             # Not even an admin may delete without the group.
             deleter=bool(groups & set(self._config.delete_groups)),
+            pictures=user.admin or bool(groups & set(self._config.picture_groups)),
         )
 
     # --- endpoints -----------------------------------------------------------------------------------------------------
@@ -140,13 +142,13 @@ class ScicatAuth:
     def _self(self, call: Call) -> Response:
         principal = self.principal(call)
         if principal.name is None:
-            raise ScicatError(401, "Unauthorized")
+            raise ScicatError(401, "Unauthenticated")
         return reply({**_person(principal.name), "id": principal.name})
 
     def _identity(self, call: Call) -> Response:
         principal = self.principal(call)
         if principal.name is None:
-            raise ScicatError(401, "Unauthorized")
+            raise ScicatError(401, "Unauthenticated")
         profile = {"username": principal.name, "accessGroups": sorted(principal.groups)}
         return reply({"authStrategy": "local", "userId": principal.name, "profile": profile})
 

@@ -13,21 +13,24 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from als_assets.simulator import clock
+from als_assets.simulator.config import ScicatConfig
 from als_assets.simulator.scicat import rules, search
 from als_assets.simulator.scicat.auth import Principal, RawError, ScicatAuth, ScicatError
-from als_assets.simulator.scicat.datasets import DATASET, Datasets
+from als_assets.simulator.scicat.datasets import DATASET, Datasets, has_null, with_ids
 from als_assets.simulator.store import Doc, Store
 from als_assets.simulator.web import Call, reply, route
 
 ORIG, BLOCK, ATTACHMENT = "scicat_orig", "scicat_block", "scicat_attachment"
 _MOST = 100
+_NEWEST = 10
 
 
 class Blocks:
     """The routes of everything that belongs to a dataset."""
 
-    def __init__(self, store: Store, auth: ScicatAuth, datasets: Datasets) -> None:
+    def __init__(self, config: ScicatConfig, store: Store, auth: ScicatAuth, datasets: Datasets) -> None:
         self._store, self._auth, self._datasets = store, auth, datasets
+        self._old = config.personality == "4.27"
 
     def routes(self) -> list[BaseRoute]:
         """All routes of this class."""
@@ -53,7 +56,10 @@ class Blocks:
     # --- read ----------------------------------------------------------------------------------------------------------
 
     def _list(self, kind: str, call: Call) -> Response:
-        return reply([_shown(doc) for doc in self._below(kind, self._datasets.read(call)["pid"])][:_MOST])
+        found = self._below(kind, self._datasets.read(call)["pid"])
+        return reply(
+            [_v3_attachment(doc) for doc in found[::-1][:_NEWEST]] if kind == ATTACHMENT else [_shown(doc) for doc in found[:_MOST]]
+        )
 
     def _below(self, kind: str, pid: str) -> list[Doc]:
         index = self._store.get(f"{kind}_below", pid) or {"ids": []}
@@ -115,7 +121,7 @@ class Blocks:
             if dataset is None:
                 raise ScicatError(400, "Invalid datasetId")
         else:
-            dataset = self._datasets.find(call, principal)
+            dataset = self._datasets.find(call)
         # Creators may add to any dataset, even to one that they cannot read.
         if not (principal.creator or principal.owns(dataset)):
             raise ScicatError(403, "Forbidden resource")
@@ -125,11 +131,15 @@ class Blocks:
         if kind == BLOCK and any(block["archiveId"] == body["archiveId"] for block in self._store.all(BLOCK)):
             raise RawError(500, "Internal server error")
         groups = {"ownerGroup": dataset["ownerGroup"], "accessGroups": dataset["accessGroups"]}
-        block = {"version": "v3", **groups, **body, **_stamps(principal), "datasetId": dataset["pid"], "_datasets": [dataset["pid"]]}
+        own = {"isPublished": False, "datasetId": dataset["pid"], "_datasets": [dataset["pid"]]}
+        block = {**groups, **body, **_stamps(principal), **own, "dataFileList": with_ids(body["dataFileList"])}
         block["_id"] = block["id"] = str(uuid.uuid4())
         with self._store.transaction():
             self._store.put(kind, block["id"], block)
             self._index(kind, block["id"], block["_datasets"])
+        if self._old and has_null(dataset["scientificMetadata"]):  # the block is there, the sizes are as they were
+            raise RawError(500, "Internal server error")
+        with self._store.transaction():
             self._count(kind, dataset["pid"], block, +1)
         return block
 
@@ -144,22 +154,22 @@ class Blocks:
 
     def _create_attachment_v4(self, call: Call) -> Response:
         principal, body = self._auth.principal(call, writing=True), call.json()
-        if not principal.creator:
-            raise ScicatError(403, "Forbidden resource")
+        if not principal.pictures and (self._old or not principal.owns(body)):
+            raise ScicatError(403, "Forbidden resource" if self._old else "Unauthorized to create this attachment")
         targets = [str(relation.get("targetId")) for relation in body.get("relationships") or []]
         return self._create_attachment(principal, body, targets, v4=True)
 
     def _create_attachment(self, principal: Principal, body: Doc, targets: list[str], *, v4: bool) -> Response:
         if words := rules.new_attachment(body, v4=v4):
             raise ScicatError(400, words)
-        identifier = body.get("aid") or str(uuid.uuid4())
-        parent = {} if v4 else {"datasetId": targets[0]}
-        defaults = {"accessGroups": [], "isPublished": False, "thumbnail": ""}
-        attachment = {**defaults, **body, **parent, **_stamps(principal), "aid": identifier, "id": identifier, "_id": identifier}
-        if not self._store.insert(ATTACHMENT, identifier, {**attachment, "_datasets": targets}):
+        identifier = str(body.get("aid") or uuid.uuid4())  # the older route has no way to name one
+        relations = [{"targetId": pid, "targetType": "dataset", "relationType": "is attached to"} for pid in targets]
+        defaults = {"accessGroups": [], "isPublished": False, "thumbnail": "", "relationships": relations, "_datasets": targets}
+        attachment = {**defaults, **body, **_stamps(principal), "aid": identifier, "id": identifier, "_id": identifier}
+        if not self._store.insert(ATTACHMENT, identifier, attachment):
             raise RawError(500, "Internal server error")
         self._index(ATTACHMENT, identifier, targets)
-        return reply(attachment, 201)
+        return reply(_shown(attachment) if v4 else _v3_attachment(attachment), 201)
 
     # --- change and remove ---------------------------------------------------------------------------------------------
 
@@ -198,6 +208,11 @@ def _needed(attachment: Doc) -> Doc:
 def _stamps(principal: Principal) -> Doc:
     moment = clock.iso_millis()
     return {"createdBy": principal.name, "updatedBy": principal.name, "createdAt": moment, "updatedAt": moment}
+
+
+def _v3_attachment(doc: Doc) -> Doc:
+    """An attachment as version 3 shows it: one dataset, and no identifier of its own but the database's."""
+    return {**{key: value for key, value in _shown(doc).items() if key not in ("aid", "relationships")}, "datasetId": doc["_datasets"][0]}
 
 
 def _shown(doc: Doc) -> Doc:

@@ -18,7 +18,7 @@ from als_assets.simulator import clock
 from als_assets.simulator.config import ScicatConfig
 from als_assets.simulator.faults import FaultBook, FaultRule
 from als_assets.simulator.scicat import rules, search
-from als_assets.simulator.scicat.auth import Principal, RawError, ScicatAuth, ScicatError
+from als_assets.simulator.scicat.auth import RawError, ScicatAuth, ScicatError
 from als_assets.simulator.scicat.units import with_si
 from als_assets.simulator.store import Doc, Store
 from als_assets.simulator.web import Call, reply, route
@@ -37,7 +37,8 @@ class Datasets:
     """The routes below /api/v3/datasets and /api/v4/datasets."""
 
     def __init__(self, config: ScicatConfig, store: Store, auth: ScicatAuth, faults: FaultBook) -> None:
-        self._config, self._store, self._auth, self._faults = config, store, auth, faults
+        self._store, self._auth, self._faults = store, auth, faults
+        self._old = config.personality == "4.27"
 
     def routes(self, base: str) -> list[BaseRoute]:
         """All routes of this class below ``base`` (/api/v3 or /api/v4)."""
@@ -55,18 +56,18 @@ class Datasets:
             route(one, self._delete, "DELETE"),
         ]
 
-    def find(self, call: Call, principal: Principal) -> Doc:
-        """The dataset in the path, readable or not. Raises ``ScicatError`` 404."""
+    def find(self, call: Call, words: str = "dataset: {pid} not found") -> Doc:
+        """The dataset in the path, readable or not. Raises ``ScicatError`` 404 with these words."""
         pid = unquote(call.param("pid"))
         dataset = self._store.get(DATASET, pid)
         if dataset is None:
-            raise ScicatError(404, f"dataset: {pid} not found")
+            raise ScicatError(404, words.format(pid=pid))
         return dataset
 
     def read(self, call: Call) -> Doc:
         """The dataset in the path. Raises ``ScicatError`` 404, or 403 when the principal may not see it."""
         principal = self._auth.principal(call)
-        dataset = self.find(call, principal)
+        dataset = self.find(call)
         if not principal.can_read(dataset):
             raise ScicatError(403, "Unauthorized access")
         return dataset
@@ -79,7 +80,7 @@ class Datasets:
             raise ScicatError(403, "Forbidden resource")
         if len(call.body) > _MOST_BYTES:
             raise RawError(500, "Internal server error")
-        _refuse(rules.new_dataset(body, v4=v4), v4=v4)
+        _refuse(rules.new_dataset(body, v4=v4, old=self._old), v4=v4)
         if v4 and not body.get("owner"):
             raise RawError(500, {"message": "Dataset validation failed: owner: Path `owner` is required."})
         if body.get("datasetName") == "":
@@ -88,34 +89,40 @@ class Datasets:
         dataset = _new(body, principal.name)
         if not self._store.insert(DATASET, dataset["pid"], dataset):
             raise ScicatError(409, f"A dataset with pid {dataset['pid']} already exists!")
-        if _has_null(dataset["scientificMetadata"]):
+        if has_null(dataset["scientificMetadata"]):
             self._after_null()
-        return reply(dataset, 201)
+        return reply(_shown(dataset, v4=v4), 201)
 
     def _after_null(self) -> None:
         """A null at the top of scientificMetadata: the record is stored, but 5.2 answers 500, and 4.27 answers and then dies."""
-        if self._config.personality == "5.2":
+        if not self._old:
             raise RawError(500, {})
         self._faults.add(FaultRule(where="http", path="/api/v[34]/*", status="drop", times=None))
 
     def _is_valid(self, call: Call) -> Response:
         if not self._auth.principal(call).creator:
             raise ScicatError(403, "Forbidden resource")
-        problems = rules.new_dataset(call.json(), v4=_is_v4(call))
-        reason = {"reason": _sentences(problems)} if problems else {}
+        body = call.json()
+        found = rules.new_dataset(body, v4=_is_v4(call), old=self._old)
+        # What would be refused as unknown is not looked at here.
+        problems = {key: constraints for key, constraints in found.items() if "whitelistValidation" not in constraints}
+        if not self._old and any("identifier" not in item for item in body.get("relationships") or []):
+            problems["relationships"] = {}
+        reason = {"error": "; ".join(_sentences(problems))} if problems else {}
         return reply({"valid": not problems, **reason})
 
     # --- find ----------------------------------------------------------------------------------------------------------
 
     def _visible(self, call: Call, where: Doc) -> list[Doc]:
-        principal = self._auth.principal(call)
+        principal, where = self._auth.principal(call), search.as_read(where, old=self._old)
         readable = (dataset for dataset in self._store.all(DATASET) if principal.can_read(dataset))
         return [dataset for dataset in readable if search.matches(dataset, where)]
 
     def _list(self, call: Call) -> Response:
         query = search.json_parameter(call, "filter")
         found = self._visible(call, query.get("where") or {})
-        return reply(search.page(found, query.get("limits") or query, 10 if _is_v4(call) else None))
+        page = search.page(found, query.get("limits") or query, 10 if _is_v4(call) else None)
+        return reply([_shown(doc, v4=_is_v4(call)) for doc in page])
 
     def _full_query(self, call: Call) -> Response:
         found = self._visible(call, search.json_parameter(call, "fields"))
@@ -128,32 +135,26 @@ class Datasets:
     def _find_one(self, call: Call) -> Response:
         query = search.json_parameter(call, "filter")
         found = search.page(self._visible(call, query.get("where") or {}), query.get("limits") or {}, None)
-        return reply(found[0]) if found else Response(status_code=200)
+        return reply(_shown(found[0], v4=_is_v4(call))) if found else Response(status_code=200)
 
     def _show(self, call: Call) -> Response:
         dataset, includes = self.read(call), call.queries("include")
         for name, kind in (("origdatablocks", "scicat_orig"), ("datablocks", "scicat_block"), ("attachments", "scicat_attachment")):
             if _is_v4(call) and (name in includes or "all" in includes):
                 dataset[name] = [_shown(doc) for doc in self._store.all(kind) if dataset["pid"] in doc["_datasets"]]
-        return reply(dataset)
+        return reply(_shown(dataset, v4=_is_v4(call)))
 
     # --- change --------------------------------------------------------------------------------------------------------
 
-    def _writable(self, call: Call) -> tuple[Principal, Doc]:
-        principal = self._auth.principal(call, writing=True)
-        dataset = self.find(call, principal)
-        if not (principal.creator or principal.lifecycle or principal.owns(dataset)):
-            raise ScicatError(403, "Forbidden resource")
-        return principal, dataset
-
     def _change(self, call: Call) -> Response:
-        principal, dataset = self._writable(call)
+        principal, dataset = self._auth.principal(call, writing=True), self.find(call, "Not Found")
+        if not (principal.creator or principal.owns(dataset)):
+            raise ScicatError(403, "Forbidden resource")
         body, v4 = call.json(), _is_v4(call)
         _refuse(rules.changed_dataset(body, v4=v4), v4=v4)  # the backend looks at the body first, then at the owner
         if not principal.owns(dataset):
             raise ScicatError(403, "Unauthorized to update this dataset")
-        if _has_null(body.get("scientificMetadata") or {}):
-            raise RawError(500, {})
+        poisoned = has_null(dataset["scientificMetadata"])
         with self._store.edit(DATASET, dataset["pid"]) as record:
             _check_unmodified(call, record)
             if "datasetlifecycle" in body:
@@ -164,17 +165,26 @@ class Datasets:
             if "scientificMetadata" in body:
                 body["scientificMetadata"] = with_si(body["scientificMetadata"] or {})
             record.update({**body, **_pairs(body)}, updatedAt=clock.iso_millis(), updatedBy=principal.name)
-        return reply(record)
+        # It fails on a null that is there (and 5.2 also on one that was) after the change is stored.
+        if has_null(record["scientificMetadata"]) or (poisoned and not self._old):
+            raise RawError(500, "Internal server error")
+        return reply(_shown(record, v4=v4))
 
     def _lifecycle(self, call: Call) -> Response:
         if call.method == "GET":
             return reply(self.read(call)["datasetlifecycle"])
-        principal, dataset = self._writable(call)
-        body = call.json()
+        principal, body = self._auth.principal(call, writing=True), call.json()
+        dataset = self.find(call, "dataset with pid {pid} not found")
+        if not (principal.creator or principal.lifecycle or principal.owns(dataset)):
+            raise ScicatError(403, "Forbidden resource")
+        if not body:
+            raise ScicatError(400, "dataset lifecycle DTO must not be empty")
         if words := rules.changed_lifecycle(body):
             raise ScicatError(400, words)
         if not (principal.lifecycle or principal.owns(dataset)):
             raise ScicatError(403, "Unauthorized to update this dataset")
+        if has_null(dataset["scientificMetadata"]):
+            raise RawError(500, "Internal server error")
         with self._store.edit(DATASET, dataset["pid"]) as record:
             record["datasetlifecycle"].update(body)
             record.update(updatedAt=clock.iso_millis(), updatedBy=principal.name)
@@ -184,7 +194,7 @@ class Datasets:
         principal = self._auth.principal(call, writing=True)
         if not principal.deleter:
             raise ScicatError(403, "Forbidden resource")
-        dataset = self.find(call, principal)
+        dataset = self.find(call, "Not Found")
         # Blocks and attachments stay behind, as in the real backend.
         self._store.drop(DATASET, dataset["pid"])
         return reply(dataset)
@@ -204,8 +214,9 @@ def _new(body: Doc, creator: str | None) -> Doc:
         **_pairs(body),
         "pid": pid,
         "_id": pid,
+        "techniques": with_ids(body.get("techniques") or []),
         "datasetlifecycle": {**_new_lifecycle(), **body.get("datasetlifecycle", {})},
-        "version": "v3",
+        "version": "3",
         "createdBy": creator,
         "updatedBy": creator,
         "createdAt": moment,
@@ -216,6 +227,9 @@ def _new(body: Doc, creator: str | None) -> Doc:
 def _pairs(body: Doc) -> Doc:
     """Version 3 has one proposal, sample, instrument and investigator, version 4 lists of them; both are kept."""
     pairs: Doc = {}
+    if "investigator" in body:
+        body = {**body, "principalInvestigator": body["investigator"]}
+        pairs["principalInvestigator"] = body["investigator"]
     for one, many in _PAIRS.items():
         if one in body:
             pairs[many] = [body[one]]
@@ -241,16 +255,23 @@ def _new_lifecycle() -> Doc:
     }
 
 
-def _has_null(metadata: Doc) -> bool:
-    return any(value is None for value in metadata.values())
+def has_null(metadata: Doc) -> bool:
+    """Whether a value at its top is null, which the backend does not survive."""
+    return None in metadata.values()
+
+
+def with_ids(items: list[Doc]) -> list[Doc]:
+    """The items as the database keeps them, each with an identifier."""
+    return [{**item, "_id": uuid.uuid4().hex[:24]} for item in items]
 
 
 def _is_v4(call: Call) -> bool:
     return call.path.startswith("/api/v4/")
 
 
-def _shown(doc: Doc) -> Doc:
-    return {key: value for key, value in doc.items() if key != "_datasets"}
+def _shown(doc: Doc, *, v4: bool = True) -> Doc:
+    """A record as it is given out; version 3 shows the investigator of a result only as its principalInvestigator."""
+    return {key: value for key, value in doc.items() if key != "_datasets" and (v4 or key != "investigator")}
 
 
 def _sentences(problems: rules.Problems) -> list[str]:
@@ -262,8 +283,12 @@ def _refuse(problems: rules.Problems, *, v4: bool) -> None:
     if problems and v4:
         raise ScicatError(400, _sentences(problems))
     if problems:
-        listed = [{"property": key, "children": [], "constraints": value} for key, value in problems.items()]
+        listed = [_problem(key, constraints) for key, constraints in problems.items()]
         raise RawError(400, {"status": 400, "message": json.dumps(listed)})
+
+
+def _problem(name: str, constraints: dict[str, str]) -> Doc:
+    return {"property": name, **({} if "whitelistValidation" in constraints else {"children": []}), "constraints": constraints}
 
 
 def _check_unmodified(call: Call, record: Doc) -> None:

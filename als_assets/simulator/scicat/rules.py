@@ -36,6 +36,8 @@ LIFECYCLE = _names(
     "archiveReturnMessage archiveStatusMessage retrieveReturnMessage retrieveStatusMessage exportedTo retrieveIntegrityCheck "
     "storageLocation"
 )
+_FLAGS = _names("archivable retrievable publishable isOnCentralDisk retrieveIntegrityCheck")
+_LIFECYCLE_DATES = _names("dateOfDiskPurging archiveRetentionTime dateOfPublishing publishedOn")
 _BASE = ("type", "owner", "ownerGroup", "contactEmail", "sourceFolder", "creationTime")
 _RAW_NEEDS = (*_BASE, "principalInvestigator", "creationLocation")
 _DERIVED_NEEDS = (*_BASE, "investigator", "inputDatasets", "usedSoftware")
@@ -51,8 +53,15 @@ _DATES = frozenset({"creationTime", "endTime", "startTime"})
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;.]+(\.[^@\s,;.]+)*\.[A-Za-z]{2,}")
 
 
-def new_dataset(body: Doc, *, v4: bool) -> Problems:
-    """Problems of a dataset to be created."""
+def new_dataset(body: Doc, *, v4: bool, old: bool = False) -> Problems:
+    """Problems of a dataset to be created; ``old``: to backend 4.27, which takes an empty group."""
+    problems = _new_dataset(body, v4)
+    if body.get("ownerGroup") == "" and not old:
+        problems["ownerGroup"] = {"isNotEmpty": "ownerGroup should not be empty"}
+    return problems
+
+
+def _new_dataset(body: Doc, v4: bool) -> Problems:
     if v4:
         return _check(body, V4, _V4_NEEDS)
     if body.get("type") not in ("raw", "derived"):
@@ -68,7 +77,10 @@ def changed_dataset(body: Doc, *, v4: bool) -> Problems:
 
 def changed_lifecycle(body: Doc) -> list[str]:
     """Sentences about a PATCH of a lifecycle."""
-    return [f"property {key} should not exist" for key in body if key not in LIFECYCLE]
+    words = [f"property {key} should not exist" for key in body if key not in LIFECYCLE]
+    words += [f"{key} must be a boolean value" for key in body if key in _FLAGS and not isinstance(body[key], bool)]
+    dates = [key for key in body if key in _LIFECYCLE_DATES and not is_date(body[key])]
+    return words + [f"{key} must be a valid ISO 8601 date string" for key in dates]
 
 
 def _check(body: Doc, allowed: frozenset[str], needed: tuple[str, ...]) -> Problems:
@@ -89,6 +101,8 @@ def _check_value(key: str, value: Any) -> Problems:
         return {key: {"isDateString": f"{key} must be a valid ISO 8601 date string"}}
     if key in _LISTS and not isinstance(value, list):
         return {key: {"isArray": f"{key} must be an array"}}
+    if key == "techniques" and any(not isinstance(item, dict) or {"pid", "name"} - item.keys() for item in value):
+        return {key: {"nestedValidation": "each value in techniques must have a pid and a name"}}
     if key in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
         return {key: {"isInt": f"{key} must be an integer number"}}
     if key in _OBJECTS and not isinstance(value, dict):
@@ -146,8 +160,8 @@ def _file(number: int, file: Doc) -> list[str]:
 
 def new_attachment(body: Doc, *, v4: bool) -> list[str]:
     """Sentences about an attachment to be created."""
-    allowed = {"aid", "caption", "thumbnail", "ownerGroup", "accessGroups", "isPublished", "instrumentGroup"}
-    allowed |= {"relationships"} if v4 else {"id", "datasetId", "proposalId", "sampleId"}
+    allowed = {"caption", "thumbnail", "ownerGroup", "accessGroups", "isPublished", "instrumentGroup"}
+    allowed |= {"aid", "relationships"} if v4 else {"id", "datasetId", "proposalId", "sampleId"}
     words = [f"property {key} should not exist" for key in body if key not in allowed]
     words += [f"{key} must be a string" for key in ("caption", "ownerGroup") if not isinstance(body.get(key), str)]
     if v4 and not isinstance(body.get("isPublished"), bool):

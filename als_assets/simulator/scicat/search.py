@@ -13,6 +13,10 @@ from als_assets.simulator.scicat.auth import ScicatError
 from als_assets.simulator.store import Doc
 from als_assets.simulator.web import Call
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T[0-9:.]+(Z|[+-]\d{2}:?\d{2})?)?")
+# Words are passed over, and the number at the end is a month or a year.
+_ANY_DATE = re.compile(rf"[^\d_]*(?<![A-Za-z])0*(?:[1-9]|1[0-2]|3[2-9]|[4-9]\d|\d{{3,5}})[ /]*|{_DATE.pattern}")
+
 
 def json_parameter(call: Call, name: str) -> Doc:
     """A query parameter that holds a JSON object; {} when absent. Raises ``ScicatError`` 400."""
@@ -23,6 +27,21 @@ def json_parameter(call: Call, name: str) -> Doc:
     if not isinstance(value, dict):
         raise ScicatError(400, f"Invalid JSON in {name}: an object was expected")
     return value
+
+
+def as_read(where: Any, *, old: bool) -> Any:
+    """The conditions as the backend reads them: a text that is a date is taken for one, and no text equals it. To 4.27 (``old``)
+    "sand-3" is a date, as JavaScript's parser finds one; 5.x wants year, month and day. What is in a list stays as it is."""
+    if isinstance(where, list):
+        return [as_read(item, old=old) if isinstance(item, dict) else item for item in where]
+    if not isinstance(where, dict):
+        return where
+    return {key: _text_as_read(item, old) if isinstance(item, str) else as_read(item, old=old) for key, item in where.items()}
+
+
+def _text_as_read(text: str, old: bool) -> Any:
+    looks = _ANY_DATE.fullmatch(re.sub(r"\(.*?\)", "", text)) if old else _DATE.fullmatch(text)
+    return ("date", text) if looks else text
 
 
 def matches(record: Doc, where: Doc) -> bool:
@@ -44,9 +63,13 @@ def matches(record: Doc, where: Doc) -> bool:
 
 
 def _value(record: Doc, key: str) -> Any:
+    """The value at a dotted path; below a list those of all its items."""
     found: Any = record
     for part in [key] if key in record else key.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
+        if isinstance(found, list):
+            found = [item.get(part) for item in found if isinstance(item, dict)]
+        else:
+            found = found.get(part) if isinstance(found, dict) else None
     return found
 
 
@@ -61,6 +84,8 @@ def _fulfils(value: Any, condition: Any) -> bool:
 def _operator(name: str, value: Any, operand: Any) -> bool:
     name = name.removeprefix("$")
     if name in ("like", "regexp", "regex", "ilike"):
+        if not isinstance(operand, str):
+            raise ScicatError(400, "$regex has to be a string")
         return re.search(str(operand), str(value or ""), re.IGNORECASE if name == "ilike" else 0) is not None
     if name in ("inq", "in", "nin"):
         found = any(item in operand for item in value) if isinstance(value, list) else value in operand
@@ -71,10 +96,11 @@ def _operator(name: str, value: Any, operand: Any) -> bool:
         return (value is not None) == bool(operand)
     if name == "between":
         return value is not None and bool(operand[0] <= value <= operand[1])
+    operand = operand[1] if isinstance(operand, tuple) else operand  # dates as they are written have the right order
     comparisons = {"gt": lambda: value > operand, "gte": lambda: value >= operand}
     comparisons |= {"lt": lambda: value < operand, "lte": lambda: value <= operand}
     if name not in comparisons:
-        raise ScicatError(400, f"Unknown operator {name}")
+        return False  # the database takes it for a field of the value
     return value is not None and bool(comparisons[name]())
 
 

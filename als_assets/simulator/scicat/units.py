@@ -23,6 +23,7 @@ _SI = {
     "mA": ("A", 1e-3, 0.0),
     "deg": ("rad", 0.017453292519943295, 0.0),
     "degC": ("K", 1.0, 273.15),
+    "C": ("s A", 1.0, 0.0),
 }
 
 
@@ -35,7 +36,9 @@ def _entry(held: Any) -> Any:
     if not isinstance(held, dict):
         return held
     value, unit = held.get("value"), held.get("unit")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isinstance(unit, str) or not unit:
+    values: list[Any] = value if isinstance(value, list) else [value]
+    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) or not isinstance(unit, str) or not unit:
         return with_si(held)
     name, factor, offset = _SI.get(unit, (unit, 1.0, 0.0))
-    return {**held, "valueSI": value * factor + offset, "unitSI": name}
+    converted = [v * factor + offset for v in values]
+    return {**held, "valueSI": converted if isinstance(value, list) else converted[0], "unitSI": name}
