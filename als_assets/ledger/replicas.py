@@ -45,6 +45,7 @@ class Replicas:
                 lookup.dataset(session, dataset_key)
                 row = Replica(dataset_key=dataset_key, product=product, variant=variant, location=location, path=path)
                 row.state, row.created_at, row.changed_at = S.EXPECTED, self._clock(), self._clock()
+                row.after_operation = lookup.newest_operation(session, dataset_key)
                 row.evidence = {}
                 session.add(row)
                 note_change(self._audit, session, row, after=S.EXPECTED, why="it shall exist")
@@ -88,12 +89,14 @@ class Replicas:
             row.packed_manifest, row.size_bytes, row.files = manifest.pack(), manifest.size_bytes, manifest.files
             row.sha256 = sha256 or row.sha256
             row.verified_at, row.evidence = self._clock(), evidence
+            row.after_operation = lookup.newest_operation(session, row.dataset_key)
             note_change(self._audit, session, row, before=before, after=S.VERIFIED, why=why, evidence=evidence)
         return row
 
     def _move(self, session: Session, row: Replica, state: ReplicaState, *, why: str, evidence: dict[str, Any] | None = None) -> None:
         check_replica_move(row.name, row.state, state)
         before, row.state, row.changed_at = row.state, state, self._clock()
+        row.after_operation = lookup.newest_operation(session, row.dataset_key)
         row.prune_announced_at = None
         if state is not S.VERIFIED and evidence is not None:
             row.evidence = evidence

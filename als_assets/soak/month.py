@@ -32,7 +32,7 @@ HOURS = 30 * 24
 FAULTS = {
     "transfer": {"fails": 0.01, "corrupt": 0.004, "nothing": 0.004, "answer lost": 0.01, "slow": 0.01, "cut": 0.002},
     "delete": {"fails": 0.04, "kept": 0.04, "answer lost": 0.04, "slow": 0.04, "cut": 0.04},
-    "call": {"cut": 0.0002},
+    "call": {"cut": 0.0002, "clock set back": 0.0001},
 }
 CUT_IN_A_WRITE = 0.004
 SPOILT_A_SCAN = 0.02
@@ -176,11 +176,11 @@ class _Life:
             site = self.random.choice(["nersc", "alcf", "als"])
             self.lab.world.down[site] = self.lab.now + timedelta(hours=self.random.randrange(1, 9))
         if self.random.random() < 0.002:
-            self.lab.now += timedelta(days=1)  # a clock that jumps
+            self.lab.clock_error = timedelta(hours=self.random.randrange(-240, 240))  # a clock that jumps
 
     def _staff(self) -> None:
         """Once a day: holds, an edit of the policy, and repairs of what is suspect."""
-        lab, now = self.lab, self.lab.now
+        lab, now = self.lab, self.lab.clock()
         if self.keys and self.random.random() < 0.3:
             key = self.random.choice(self.keys)
             until = now + timedelta(days=self.random.randrange(1, 20))

@@ -41,12 +41,15 @@ class Task:
 
 @dataclass
 class World:
-    """``draw(event)`` decides which fault hits an event ("transfer", "delete" or "call"; "" for none); ``on_delete`` is told of every
-    deletion before it happens."""
+    """``draw(event)`` decides which fault hits an event ("transfer", "delete" or "call"; "" for none); ``clock`` is the true time;
+    ``set_clock_back`` is the fault of that name; ``audits()`` numbers the moments of the record (no clock can); ``on_delete`` is told
+    of every deletion before it happens."""
 
     facility: Facility
     clock: Callable[[], datetime]
     draw: Callable[[str], str]
+    set_clock_back: Callable[[], None]
+    audits: Callable[[], int]
     on_delete: Callable[[str, bool], None] = lambda _path, _recursive: None
     poll_s: float = 60.0
     most_items: int = 50
@@ -54,7 +57,8 @@ class World:
     truth: dict[What, Files] = field(default_factory=dict)
     owner: dict[str, What] = field(default_factory=dict)
     spoiled: dict[str, str] = field(default_factory=dict)
-    spoiled_at: dict[str, datetime] = field(default_factory=dict)
+    spoiled_after: dict[str, int] = field(default_factory=dict)  # the newest audit row then
+    arrived_spoiled: set[str] = field(default_factory=set)
     down: dict[str, datetime] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)  # scans whose bytes changed
@@ -71,6 +75,7 @@ class World:
         key = place.mover_path
         self.blobs[key], self.owner[key] = files, what
         self.spoiled.pop(key, None)
+        self.arrived_spoiled.discard(key)
         self._mirror(key)
 
     def intact(self, key: str) -> bool:
@@ -79,7 +84,7 @@ class World:
     def spoil(self, key: str, how: str) -> None:
         """The world destroys a copy: "gone", "empty" (a zero-byte namesake), "older" (an earlier version of another size) or "rot" (the
         same size, other bytes)."""
-        self.spoiled[key], self.spoiled_at[key] = how, self.clock()
+        self._note_spoiled(key, how)
         self.faults[how] = self.faults.get(how, 0) + 1
         if how == "gone":
             self._remove(key)
@@ -88,6 +93,10 @@ class World:
         name = sorted(self.blobs[key])[0]
         self.blobs[key] = {**self.blobs[key], name: change(self.blobs[key][name])}
         self._mirror(key)
+
+    def _note_spoiled(self, key: str, how: str, *, arriving: bool = False) -> None:
+        self.spoiled[key], self.spoiled_after[key] = how, self.audits()
+        (self.arrived_spoiled.add if arriving else self.arrived_spoiled.discard)(key)
 
     def _remove(self, key: str) -> None:
         self.blobs.pop(key, None)
@@ -197,9 +206,10 @@ class World:
         if fault != "nothing" and moved:
             self.put(request.destination, self.owner[request.source.mover_path], {**there, **source})
             if not self.intact(request.source.mover_path):
-                self.spoiled[target], self.spoiled_at[target] = self.spoiled.get(request.source.mover_path, "rot"), self.clock()
+                self._note_spoiled(target, self.spoiled.get(request.source.mover_path, "rot"), arriving=True)
         if fault == "corrupt" and moved:
             self.spoil(target, "rot")
+            self.arrived_spoiled.add(target)
         counts = {"files_transferred": len(moved), "files_skipped": len(source) - len(moved)}
         return {**counts, "bytes_transferred": sum(len(source[name]) for name in moved)}
 
@@ -217,8 +227,11 @@ class World:
         for place in places:
             if self.down.get(place.location.site, self.clock()) > self.clock():
                 raise _unreachable(f"{place.location.site} is down")
-        if self._drawn("call") == "cut":
+        fault = self._drawn("call")
+        if fault == "cut":
             raise PowerCut
+        if fault == "clock set back":
+            self.set_clock_back()
 
     def _drawn(self, event: str) -> str:
         fault = self.draw(event)

@@ -144,7 +144,7 @@ class TransferService:
         mover, paths = self._looks.deleter_at(place), [file.mover_path for file in places]
         act = TidyAct(self._ledger, mover, tidy_key(target, names), target.dataset_key, target.id, todo, paths, names)
         act.gate = self._may_send(actor, [target.location])
-        carry_out(self._ledger, actor, act, wanted_since=self._ledger.clock())
+        carry_out(self._ledger, actor, act, after=self._ledger.operations.newest(target.dataset_key))
 
     def _copy(self, actor: Actor, source: Replica, target: Replica) -> Operation:
         manifest = manifest_of(source)
@@ -158,7 +158,7 @@ class TransferService:
         self._ledger.replicas.move(target.id, ReplicaState.COPYING, why=f"copying from {source.location}")
         try:
             # Since the look at the copy, not since the move: another run may have made it in between, and once is enough.
-            operation = carry_out(self._ledger, actor, act, wanted_since=target.changed_at)
+            operation = carry_out(self._ledger, actor, act, after=target.after_operation)
         except (TransferFailed, TransferDamaged, CopyMismatch) as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)
             raise

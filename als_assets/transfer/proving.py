@@ -71,7 +71,8 @@ class Proofs:
             raise self._differs(replica, f"it is {replica.state}")
         if not self._looks.still_there(replica):
             raise self._differs(replica, "its files or sizes are not those on record")
-        if replica.verified_at is not None and self._ledger.clock() - replica.verified_at <= timedelta(days=max_age_days):
+        # A proof from the future is none: a clock was wrong.
+        if replica.verified_at is not None and timedelta(0) <= self._ledger.clock() - replica.verified_at <= timedelta(days=max_age_days):
             how = f"files and sizes compared now; checksums compared on {replica.verified_at:%Y-%m-%d %H:%M} UTC"
             return FreshProof(replica, False, how, self._evidence(replica, how, {}))
         place, manifest = self._looks.place_of(replica), manifest_of(replica)
@@ -101,7 +102,7 @@ class Proofs:
         act = CompareAct(self._ledger, mover, _key(replica), replica.dataset_key, replica.id, request, manifest)
         act.gate = self._gate(actor, [source.location, replica.location])
         try:
-            operation = carry_out(self._ledger, actor, act, wanted_since=replica.verified_at or replica.changed_at)
+            operation = carry_out(self._ledger, actor, act, after=replica.after_operation)
         except CopyMismatch as error:
             self._looks.suspect(replica, error.sentence)
             raise

@@ -25,7 +25,7 @@ from als_assets.soak.lab import BEGIN, Lab
 from als_assets.soak.places import ALCF, ARCHIVE, DATA, beamline_policy
 
 FAULTS = {"transfer": ["fails", "corrupt", "nothing", "answer lost", "slow", "cut"]}
-FAULTS |= {"delete": ["fails", "kept", "answer lost", "slow", "cut"], "call": ["cut"]}
+FAULTS |= {"delete": ["fails", "kept", "answer lost", "slow", "cut"], "call": ["cut", "clock set back"]}
 AGES = {name: RetentionRule(min_age_days=1) for name in (LocationClass.ACQUISITION, LocationClass.SCRATCH)}
 POLICIES = [
     beamline_policy(),
@@ -124,7 +124,7 @@ class Histories(RuleBasedStateMachine):
     @rule(number=st.integers(0, 2), proposal=st.booleans(), days=st.none() | st.integers(1, 9))
     def hold(self, number: int, proposal: bool, days: int | None) -> None:
         of = {"proposal": f"ALS-{number % 2}"} if proposal else {"dataset_key": self.scan(number)}
-        until = None if days is None else self.lab.now + timedelta(days=days)
+        until = None if days is None else self.lab.clock() + timedelta(days=days)
         self.holds.append(self.lab.ledger.holds.place(who="ada", reason="a history", until=until, **of).id)
 
     @precondition(lambda self: self.holds)
@@ -139,6 +139,10 @@ class Histories(RuleBasedStateMachine):
     @rule(hours=st.integers(1, 30 * 24))
     def time_passes(self, hours: int) -> None:
         self.lab.now += timedelta(hours=hours)
+
+    @rule(hours=st.integers(-20 * 24, 20 * 24))
+    def the_clock_jumps(self, hours: int) -> None:
+        self.lab.clock_error = timedelta(hours=hours)
 
     @rule(fault=st.sampled_from([(name, fault) for name, faults in FAULTS.items() for fault in faults]))
     def service_will_err(self, fault: tuple[str, str]) -> None:
