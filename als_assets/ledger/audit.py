@@ -40,10 +40,18 @@ class AuditTrail:
         row.before, row.after, row.why, row.evidence, row.record = before, after, why, evidence or {}, record
         session.add(row)
 
-    def note(self, subject: str, *, why: str, dataset_key: str | None = None, evidence: dict[str, Any] | None = None) -> None:
+    def note(
+        self,
+        subject: str,
+        *,
+        why: str,
+        dataset_key: str | None = None,
+        evidence: dict[str, Any] | None = None,
+        who: str | None = None,
+    ) -> None:
         """A row of its own, for a decision that changes no table."""
         with writing(self._engine) as session:
-            self.add(session, subject, why=why, dataset_key=dataset_key, evidence=evidence)
+            self.add(session, subject, why=why, dataset_key=dataset_key, evidence=evidence, who=who)
 
     def of(self, dataset_key: str, limit: int = 500) -> Sequence[Audit]:
         """The newest ``limit`` rows about a dataset, newest first."""

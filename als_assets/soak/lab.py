@@ -196,3 +196,7 @@ class Lab:
         """What staff do about a copy that is suspect or missing: they have it made again."""
         for location in (DATA, ARCHIVE):
             self.copy_raw(key, location)
+
+    def settle(self, replica: Replica) -> bool:
+        """What staff do about a copy that is suspect: they have every byte of it read again."""
+        return self.act(lambda actor: self.transfers.settling.prove(actor, replica, who="staff", reason="a soak"))

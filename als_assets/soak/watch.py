@@ -119,6 +119,8 @@ class Watch:
                 self.broken.append(f"{key}: verified on record, but not what it should be, and nothing happened to it")
             if state is ReplicaState.VERIFIED and not whole and self._blind(key):
                 self.broken.append(f"{key}: called verified after it was spoiled ({self.world.spoiled[key]}), which every look shows")
+            if state in (ReplicaState.SUSPECT, ReplicaState.LOST) and whole and dataset not in self.world.ever_spoiled:
+                self.broken.append(f"{key}: {state} on record, and nothing ever happened to any copy of it")
             if state is ReplicaState.DELETED and key in self.world.blobs:
                 self.broken.append(f"{key}: deleted on record, but it is there")
             kept += self.world.owner.get(key, ("", "", ""))[1] == RAW and (whole or key in self.world.spoiled)

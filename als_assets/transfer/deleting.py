@@ -17,7 +17,7 @@ from als_assets.ledger.acting import Actor, Ended, Running, carry_out, done_afte
 from als_assets.transfer.acts import MoverAct
 from als_assets.transfer.breaker import Breaker
 from als_assets.transfer.looking import Looks, manifest_of
-from als_assets.transfer.mover import DeleteRequest, TaskView
+from als_assets.transfer.mover import DeleteRequest, TaskView, away
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class DeleteAct(MoverAct):
         ended = super()._not_done(operation, view)
         if ended.error is None or self.mover.listing(self.todo.place) is not None:
             return ended
+        if self.mover.is_away(self.todo.place):
+            raise away(self.todo.place)
         why = f"nothing is left there, although the task failed: {view.sentence}"
         return Ended(OperationState.SUCCEEDED, why, {**ended.outcome, "sentence": why})
 

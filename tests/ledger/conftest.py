@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from ledger_kit import Clock, address, emptied_ledger, fresh_ledger, new_scan, real_postgresql
 
 from als_assets.ledger import Dataset, Ledger, Operation, OperationKind, Replica
+from als_assets.ledger.database import sqlite_url
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -30,13 +31,18 @@ def postgresql() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a file with an empty, migrated record."""
+    state = tmp_path_factory.mktemp("record") / "state"
+    fresh_ledger(state, Clock()).close()
+    return sqlite_url(state / "ledger.sqlite")
+
+
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+def ledger(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Ledger]:
     """A new record, once in each database: both must keep every promise."""
-    if request.param == "SQLite":
-        opened = fresh_ledger(tmp_path / "state", clock)
-    else:
-        opened = emptied_ledger(request.getfixturevalue("postgresql"), clock)
+    opened = emptied_ledger(request.getfixturevalue(request.param.lower()), clock)
     yield opened
     opened.close()
 

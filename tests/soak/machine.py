@@ -18,11 +18,11 @@ from sqlalchemy import event
 
 from als_assets.facility.models import LocationClass
 from als_assets.facility.retention import RawLeft, Retention, RetentionRule
-from als_assets.ledger import Ledger
+from als_assets.ledger import Ledger, ReplicaState
 from als_assets.ledger.database import sqlite_url, writing
 from als_assets.ledger.models import Base
 from als_assets.soak.lab import BEGIN, Lab
-from als_assets.soak.places import ALCF, ARCHIVE, DATA, beamline_policy
+from als_assets.soak.places import ALCF, ARCHIVE, DATA, SPOT, beamline_policy
 
 FAULTS = {"transfer": ["fails", "corrupt", "nothing", "answer lost", "slow", "cut"]}
 FAULTS |= {"delete": ["fails", "kept", "answer lost", "slow", "cut"], "call": ["cut", "clock set back"]}
@@ -151,6 +151,16 @@ class Histories(RuleBasedStateMachine):
     @rule(site=st.sampled_from(["als", "nersc", "alcf"]), hours=st.integers(1, 12))
     def outage(self, site: str, hours: int) -> None:
         self.lab.world.down[site] = self.lab.now + timedelta(hours=hours)
+
+    @rule(place=st.sampled_from([DATA, ARCHIVE, SPOT]), mounted=st.booleans())
+    def a_disk_comes_or_goes(self, place: str, mounted: bool) -> None:
+        (self.lab.world.mount if mounted else self.lab.world.unmount)(place)
+
+    @rule(number=st.integers(0, 5))
+    def staff_settle(self, number: int) -> None:
+        suspect = [r for r in self.lab.ledger.replicas.in_state(ReplicaState.SUSPECT) if r.product == "raw"]
+        if suspect:
+            self.lab.settle(suspect[number % len(suspect)])
 
     @rule(writes=st.integers(0, 60))
     def prune_and_die(self, writes: int) -> None:
