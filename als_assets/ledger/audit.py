@@ -5,7 +5,8 @@ Here: writing a row inside the transaction of the change, and reading rows. Not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,15 @@ class AuditTrail:
         self._engine = engine
         self._who = who
         self._clock = clock
+
+    @contextmanager
+    def signed_by(self, who: str | None) -> Iterator[None]:
+        """Inside the block somebody else signs; None changes nothing."""
+        before, self._who = self._who, who or self._who
+        try:
+            yield
+        finally:
+            self._who = before
 
     def add(
         self,
