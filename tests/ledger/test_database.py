@@ -76,6 +76,18 @@ def test_an_older_record_is_brought_up_to_date(ledger: Ledger, reopen: Callable[
     assert reopen().datasets.list() == []
 
 
+@pytest.mark.parametrize("deed", ["UPDATE audit SET who = 'nobody'", "DELETE FROM audit WHERE subject LIKE '%sand%'"])
+def test_the_database_itself_refuses_to_change_or_delete_what_the_audit_says(ledger: Ledger, deed: str) -> None:
+    ledger.datasets.admit(new_scan())
+    before = [(row.id, row.who, row.why) for row in ledger.audit.of("sand")]
+    with (
+        pytest.raises(sa.exc.DatabaseError, match="rows of the audit are never changed or deleted"),
+        ledger.engine.begin() as connection,
+    ):
+        connection.execute(sa.text(deed))
+    assert [(row.id, row.who, row.why) for row in ledger.audit.of("sand")] == before != []
+
+
 def test_migrating_again_keeps_the_record(ledger: Ledger, reopen: Callable[[], Ledger]) -> None:
     ledger.datasets.admit(new_scan())
     migrate(ledger.engine)

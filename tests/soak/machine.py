@@ -13,14 +13,13 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from ledger_kit import _migrated
+from ledger_kit import empty
 from sqlalchemy import event
 
 from als_assets.facility.models import LocationClass
 from als_assets.facility.retention import RawLeft, Retention, RetentionRule
 from als_assets.ledger import Ledger, ReplicaState
-from als_assets.ledger.database import sqlite_url, writing
-from als_assets.ledger.models import Base
+from als_assets.ledger.database import sqlite_url
 from als_assets.soak.lab import BEGIN, Lab
 from als_assets.soak.places import ALCF, ARCHIVE, DATA, SPOT, beamline_policy
 
@@ -41,17 +40,13 @@ class Record:
     """One record for all histories, emptied before each: a new one would compile every statement anew."""
 
     def __init__(self, folder: Path) -> None:
-        file = folder / "ledger.sqlite"
-        file.write_bytes(_migrated())
         self.clock: Callable[[], datetime] = lambda: BEGIN
-        self.ledger = Ledger(sqlite_url(file), who="history", clock=lambda: self.clock())
+        self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"), who="history", clock=lambda: self.clock())
         event.listen(self.ledger.engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
 
     def emptied(self, _folder: Path, clock: Callable[[], datetime]) -> Ledger:
         self.clock = clock
-        with writing(self.ledger.engine) as session:
-            for table in reversed(Base.metadata.sorted_tables):
-                session.execute(table.delete())
+        empty(self.ledger.engine)
         return self.ledger
 
 

@@ -71,7 +71,6 @@ def test_the_person_who_launched_the_run_signs_every_change(
     rows = [row for row in bench.ledger.audit.of(scan.key) if "data832_raw" in row.subject]
     assert {row.after for row in rows} >= {"intent", "submitted", "succeeded", "copying", "verified"}
     assert all(row.who.startswith(who) for row in rows)
-    cached_platform(bench.box.facility_file).ledger.close()
 
 
 def test_a_collection_that_rests_too_long_is_red_and_its_intent_is_kept(
