@@ -60,6 +60,10 @@ class ServiceUnreachable(AlsError):
     """A service did not answer, or answered with an outage. Says nothing about the job or copy itself."""
 
 
+class LocationAway(ServiceUnreachable):
+    """The root of a location is missing or empty, as that of a disk that is not mounted. Says nothing about any copy there."""
+
+
 class ExportRefused(AlsError):
     """A dataset that must stay at ALS was about to leave. The request was not sent."""
 

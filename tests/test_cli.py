@@ -31,8 +31,12 @@ COMMANDS = [
     ["scan", "announce"],
     ["scan", "flag"],
     ["scan", "release"],
-    ["scan", "hold"],
-    ["scan", "unhold"],
+    ["copy", "prove"],
+    ["copy", "replace"],
+    ["copy", "lost"],
+    ["hold"],
+    ["release"],
+    ["extend"],
     ["scan", "set-parameter"],
     ["ledger", "check"],
     ["ledger", "rebuild"],
@@ -142,12 +146,12 @@ def test_hold_wins_until_it_is_ended(als: Als, box: Box) -> None:
     path.parent.mkdir(parents=True)
     synthetic_scan(path, rows=4, columns=64, angles=11)
     als("scan", "announce", "f/kept.h5", box=box)
-    held = als("scan", "hold", "kept", "--reason", "paper in review", "--until", "2099-01-01", "--who", "jdoe", box=box)
+    held = als("hold", "kept", "--reason", "paper in review", "--until", "2099-01-01", "--who", "jdoe", box=box)
     assert held.returncode == 0, held.stderr
     assert "is held" in held.stdout
-    assert "has ended" in als("scan", "unhold", "kept", "--reason", "published", box=box).stdout
-    assert "No hold is in force" in als("scan", "unhold", "kept", "--reason", "again", box=box).stdout
-    assert als("scan", "hold", "absent", "--reason", "x", box=box).returncode == 1
+    assert "has ended" in als("release", "kept", "--reason", "published", box=box).stdout
+    assert "No hold is in force" in als("release", "kept", "--reason", "again", box=box).stderr
+    assert als("hold", "absent", "--reason", "x", box=box).returncode == 1
 
 
 def test_unknown_scan_and_bad_file_exit_with_one(als: Als, box: Box) -> None:

@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from als_assets.board import moments, views
+from als_assets.board.alarms import alarms_of
 from als_assets.board.links import run_page
 from als_assets.board.media import Media
 from als_assets.board.records import ScanRecord, find_datasets, read_scans
@@ -32,10 +33,7 @@ from als_assets.board.state import State, is_going_on, seen, state_of
 from als_assets.board.steps import steps_of
 from als_assets.board.verdict import BAD, Step, StepState
 from als_assets.board.viewer import Viewer
-from als_assets.errors import AlsError, ConfigError
 from als_assets.facility import Facility
-from als_assets.facility.load import load_model
-from als_assets.facility.settings import Settings
 from als_assets.ledger import Dataset, Ledger
 from als_assets.words import size_words
 
@@ -120,7 +118,7 @@ class Pages:
         return self._page(
             "index.html",
             now,
-            alarms=self._alarms(),
+            alarms=alarms_of(self._facility, self._ledger),
             query=query,
             rows=rows,
             offset=offset,
@@ -129,16 +127,6 @@ class Pages:
             sightings=[] if offset else sightings,
             reload=any(row["going_on"] for row in rows) or any(s.state.look == "busy" for s in sightings),
         )
-
-    def _alarms(self) -> list[AlsError]:
-        """Settings files that cannot be used as they stand: the last good ones are in force, and somebody should know."""
-        found: list[AlsError] = []
-        for setup in self._facility.beamlines.values():
-            try:
-                load_model(setup.settings, Settings)
-            except ConfigError as error:
-                found.append(error)
-        return found
 
     def _judged(self, record: ScanRecord, now: datetime) -> tuple[list[Step], Safety, State]:
         steps = steps_of(self._facility, record, self._media.made_at(record.dataset.key))

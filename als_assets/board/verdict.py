@@ -180,7 +180,17 @@ def _doubtful(matter: Matter) -> _Found | None:
     if replica is None:
         return None
     words = f"The copy at {replica.location} was verified once, but did not hold when it was looked at again (see the history)."
-    return _Found(StepState.FAILED, words, f"Make it again: {RETRY} If it happens twice, call an operator.", replica.changed_at)
+    after = f"Make it again: {RETRY} If it happens twice, call an operator. {settling_words(replica)}"
+    return _Found(StepState.FAILED, words, after, replica.changed_at)
+
+
+def settling_words(replica: Replica) -> str:
+    """What an operator can do about a copy that is suspect; empty for any other."""
+    if replica.state is not ReplicaState.SUSPECT:
+        return ""
+    which = f"{replica.dataset_key} --at {replica.location}" + (f" --product {replica.product}" if replica.product != "raw" else "")
+    which += f" --variant {replica.variant}" if replica.variant else ""
+    return f"To have every byte of it read again: als copy prove {which} --reason WHY (or als copy replace, als copy lost)."
 
 
 def _done(matter: Matter) -> _Found | None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from als_assets.board.records import DISPATCH, ScanRecord
-from als_assets.board.verdict import link_of
+from als_assets.board.verdict import link_of, settling_words
 from als_assets.errors import PathOutsideLocation
 from als_assets.facility import Facility, Place
 from als_assets.ledger import Audit, Replica, ReplicaState
@@ -80,6 +80,7 @@ class CopyView:
     checksum: str
     link: str
     evidence: Rows
+    next_step: str
 
 
 def copies_of(facility: Facility, record: ScanRecord) -> list[CopyView]:
@@ -109,6 +110,7 @@ def _copy(facility: Facility, replica: Replica) -> CopyView:
         checksum=str(evidence.get("checksum") or evidence.get("witnesses") or evidence.get("how") or ""),
         link=link_of(evidence),
         evidence=_evidence(evidence),
+        next_step=settling_words(replica),
     )
 
 

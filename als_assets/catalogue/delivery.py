@@ -118,7 +118,7 @@ class DeliveryService:
         outbox = self._ledger.outbox
         try:
             # A newer body is another intent, even where an older one was written a moment ago.
-            operation = carry_out(self._ledger, actor, self._act(row), wanted_since=row.changed_at)
+            operation = carry_out(self._ledger, actor, self._act(row), after=row.after_operation)
         except ServiceUnreachable as error:
             return Delivery(outbox.delay(row.id, error.sentence), Fate.WAITING)
         except (HeldElsewhere, LeaseLost):

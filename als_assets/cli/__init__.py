@@ -11,12 +11,13 @@ import sys
 import typer
 from rich.console import Console
 
-from als_assets.cli import config, hold, ledger, prune, scan, scicat, serve, simulate, soak, stream, view
+from als_assets.cli import config, copies, hold, ledger, prune, scan, scicat, serve, simulate, soak, stream, view
 from als_assets.errors import AlsError, ConfigError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The data platform of ALS beamline 8.3.2.")
 app.add_typer(config.app, name="config")
 app.add_typer(scan.app, name="scan")
+app.add_typer(copies.app, name="copy")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(scicat.app, name="scicat")
 app.add_typer(prune.app, name="prune")

@@ -1,12 +1,11 @@
-"""``als scan``: look at scans, announce them, say where they may go, and keep them.
+"""``als scan``: look at scans, announce them, and say where they may go.
 
-Here: the commands and their tables. Not here: the record itself (``ledger``) and the intake.
+Here: the commands and their tables. Not here: the record itself (``ledger``), the intake, and keeping copies (``als hold``).
 """
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,39 +102,6 @@ def scan_release(key: str, reason: Annotated[str, typer.Option(help="Why it may 
     """Allow a scan to leave the ALS."""
     platform_for(facility).ledger.datasets.set_release(key, may_leave=True, reason=reason)
     say(f"{key} may leave the ALS. Materialize the missing assets of its partition in Dagster.")
-
-
-@app.command("hold")
-def scan_hold(
-    key: str,
-    reason: Annotated[str, typer.Option(help="Why every copy must be kept.")],
-    until: Annotated[datetime | None, typer.Option(help="Last day (UTC); without it the hold stays until it is released.")] = None,
-    who: WhoOption = "unknown",
-    facility: FacilityOption = None,
-) -> None:
-    """Keep every copy of a scan: a hold wins over every deletion policy."""
-    ledger = platform_for(facility).ledger
-    key = ledger.datasets.get(key).key
-    ledger.holds.place(who=who, reason=reason, dataset_key=key, until=until.replace(tzinfo=UTC) if until else None)
-    say(f"{key} is held: no copy is deleted.")
-
-
-@app.command("unhold")
-def scan_unhold(
-    key: str,
-    reason: Annotated[str, typer.Option(help="Why the hold may end.")],
-    who: WhoOption = "unknown",
-    facility: FacilityOption = None,
-) -> None:
-    """End the hold on a scan; the deletion policy applies again."""
-    ledger = platform_for(facility).ledger
-    dataset = ledger.datasets.get(key)
-    hold = ledger.holds.on(dataset)
-    if hold is None:
-        say(f"No hold is in force on {dataset.key}.")
-        return
-    ledger.holds.release(hold.id, who=who, reason=reason)
-    say(f"The hold on {hold.dataset_key or f'proposal {hold.proposal}'} has ended.")
 
 
 @app.command("pin")

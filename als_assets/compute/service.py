@@ -174,7 +174,7 @@ class ComputeService:
         staged = None if staging is None else staging.expect(actor)
         try:
             # Since the look at the product, not since the move: another run may have made it in between, and once is enough.
-            operation = carry_out(self._ledger, actor, act, wanted_since=target.changed_at)
+            operation = carry_out(self._ledger, actor, act, after=target.after_operation)
         except JobError as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)
             if staging is not None and staged is not None:

@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from als_assets.defs.attribution import who_launched
 from als_assets.defs.evidence import failure_metadata
 from als_assets.errors import AlsError, CollectionResting, LeaseLost
 from als_assets.ledger.acting import Actor
@@ -36,6 +37,7 @@ def working(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[A
     ledger = platform.ledger
     ledger.workers.register(run_id, key)
     ledger.datasets.mark_started(key, run_id)
+    who = who_launched(context.run)
     actor = Actor(
         run_id,
         lambda other: may_take_over(context.instance, platform, other),
@@ -43,7 +45,7 @@ def working(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[A
         observe=lambda facts: _observe(context, facts),
     )
     try:
-        with _heartbeat(platform, run_id):
+        with _heartbeat(platform, run_id), ledger.audit.signed_by(who):
             yield actor
     except LeaseLost as lost:
         context.log.warning(f"{lost.sentence} This process leaves.")

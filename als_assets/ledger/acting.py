@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Protocol
 
 from als_assets.errors import AlsError, DeleteFailed, HeldElsewhere, JobRefused, ServiceUnreachable, TransferDamaged, TransferFailed
@@ -94,17 +94,17 @@ class Act(Protocol):
     def poll(self, operation: Operation) -> Running | Ended: ...
 
 
-def carry_out(ledger: Ledger, actor: Actor, act: Act, *, wanted_since: datetime) -> Operation:
+def carry_out(ledger: Ledger, actor: Actor, act: Act, *, after: int) -> Operation:
     """Do the act exactly once and follow it to its end. Returns the closed operation.
 
-    ``wanted_since``: an act that succeeded after that moment is the one that is wanted; its process was killed before it could
-    tell, and nothing is done again.
+    ``after`` is the number of an operation (``Replica.after_operation``): a later one of this act that succeeded is the one that is
+    wanted; its process was killed before it could tell, and nothing is done again.
 
     Raises:
         LeaseLost: another run took over; leave quietly.
         AlsError: what the act found (``Ended.error``), or that nothing could be learnt for ``PATIENCE``.
     """
-    done = done_since(ledger, act.key, wanted_since)
+    done = done_after(ledger, act.key, after)
     if done is not None:
         return done
     operation = ledger.operations.begin(act.key, act.kind, act.dataset_key, act.request(), act.replica_id)
@@ -120,10 +120,10 @@ def carry_out(ledger: Ledger, actor: Actor, act: Act, *, wanted_since: datetime)
     return closed
 
 
-def done_since(ledger: Ledger, key: str, wanted_since: datetime) -> Operation | None:
-    """The operation that did the act after that moment."""
+def done_after(ledger: Ledger, key: str, number: int) -> Operation | None:
+    """The operation that did the act, begun after the one with that number. Never asked of the clock: it may have been set back."""
     last = ledger.operations.last(key)
-    return last if last is not None and last.state is OperationState.SUCCEEDED and last.created_at >= wanted_since else None
+    return last if last is not None and last.state is OperationState.SUCCEEDED and last.id > number else None
 
 
 def _submit(ledger: Ledger, act: Act, operation: Operation) -> Operation:

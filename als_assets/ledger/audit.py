@@ -5,7 +5,8 @@ Here: writing a row inside the transaction of the change, and reading rows. Not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,15 @@ class AuditTrail:
         self._engine = engine
         self._who = who
         self._clock = clock
+
+    @contextmanager
+    def signed_by(self, who: str | None) -> Iterator[None]:
+        """Inside the block somebody else signs; None changes nothing."""
+        before, self._who = self._who, who or self._who
+        try:
+            yield
+        finally:
+            self._who = before
 
     def add(
         self,
@@ -40,10 +50,18 @@ class AuditTrail:
         row.before, row.after, row.why, row.evidence, row.record = before, after, why, evidence or {}, record
         session.add(row)
 
-    def note(self, subject: str, *, why: str, dataset_key: str | None = None, evidence: dict[str, Any] | None = None) -> None:
+    def note(
+        self,
+        subject: str,
+        *,
+        why: str,
+        dataset_key: str | None = None,
+        evidence: dict[str, Any] | None = None,
+        who: str | None = None,
+    ) -> None:
         """A row of its own, for a decision that changes no table."""
         with writing(self._engine) as session:
-            self.add(session, subject, why=why, dataset_key=dataset_key, evidence=evidence)
+            self.add(session, subject, why=why, dataset_key=dataset_key, evidence=evidence, who=who)
 
     def of(self, dataset_key: str, limit: int = 500) -> Sequence[Audit]:
         """The newest ``limit`` rows about a dataset, newest first."""

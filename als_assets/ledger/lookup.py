@@ -1,16 +1,17 @@
-"""Rows that must be there: found inside a transaction, or a named error instead of one of the database's own.
+"""Rows that must be there: found inside a transaction, or a named error instead of one of the database's own; and the newest number.
 
-Here: two functions. Not here: queries that may find nothing.
+Here: three functions. Not here: queries that may find nothing.
 """
 
 from __future__ import annotations
 
 from typing import TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from als_assets.errors import DatasetUnknown, LedgerError
-from als_assets.ledger.models import Base, Dataset
+from als_assets.ledger.models import Base, Dataset, Operation
 
 Row = TypeVar("Row", bound=Base)
 
@@ -32,3 +33,9 @@ def numbered(session: Session, model: type[Row], number: int) -> Row:
             next_step="Reload the page, or look at the scan it belongs to with: als scan show",
         )
     return row
+
+
+def newest_operation(session: Session, dataset_key: str) -> int:
+    """The number of the newest operation about a scan, 0 where there was none. Numbers only grow, whatever the clock does."""
+    with session.no_autoflush:  # the audit asks the session what a change is about to write
+        return session.scalar(sa.select(sa.func.max(Operation.id)).filter_by(dataset_key=dataset_key)) or 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, order=True)
@@ -36,6 +36,10 @@ class Manifest:
     @classmethod
     def single(cls, size_bytes: int, sha256: str | None = None) -> Manifest:
         return cls((Entry("", size_bytes, sha256),))
+
+    def with_times(self, times: Mapping[str, int | None]) -> Manifest:
+        """The same files, each last modified when ``times`` (path -> seconds since 1970) says; where it says nothing, as before."""
+        return Manifest(tuple(replace(e, mtime_s=times.get(e.path) or e.mtime_s) for e in self.entries))
 
     @property
     def files(self) -> int:

@@ -85,7 +85,11 @@ class Dataset(Base):
 
 
 class Replica(Base):
-    """A dataset's (or product's) bytes at a location. ``variant`` is "" for the standard parameters, else their digest."""
+    """A dataset's (or product's) bytes at a location. ``variant`` is "" for the standard parameters, else their digest.
+
+    ``after_operation``: the newest operation about the scan when the copy changed or was proven last. What is wanted of the copy since
+    then can only have been done by a later one; numbers tell that, because a clock may be set back.
+    """
 
     __tablename__ = "replicas"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -104,6 +108,7 @@ class Replica(Base):
     verified_at: Mapped[datetime | None]
     changed_at: Mapped[datetime]
     prune_announced_at: Mapped[datetime | None]
+    after_operation: Mapped[int] = mapped_column(default=0, server_default="0")
     __table_args__ = (UniqueConstraint("location", "path"),)
 
     @property
@@ -196,6 +201,7 @@ class OutboxRow(Base):
     """What SciCat shall hold: a record or a lifecycle that is due. Open until ``done_at``; one open row for each ``pid`` and ``kind``.
 
     ``next_try_at`` is None once SciCat refused it: then a person must act. ``outcome`` is the receipt of the write.
+    ``after_operation``: the newest operation about the scan when the body came; only a later one can have written it.
     """
 
     __tablename__ = "outbox"
@@ -212,6 +218,7 @@ class OutboxRow(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
     done_at: Mapped[datetime | None] = mapped_column(index=True)
+    after_operation: Mapped[int] = mapped_column(default=0, server_default="0")
     __table_args__ = (
         Index(
             "one_open_outbox_row_per_pid_and_kind",

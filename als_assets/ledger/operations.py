@@ -135,6 +135,11 @@ class Operations:
             current = sa.or_(Operation.state.in_(OPEN_OPERATIONS), Operation.finished_at >= since)
             return session.scalars(sa.select(Operation).where(Operation.kind.in_(kinds), current).order_by(Operation.id)).all()
 
+    def newest(self, dataset_key: str) -> int:
+        """The number of the newest operation about a scan, 0 where there was none."""
+        with reading(self._engine) as session:
+            return lookup.newest_operation(session, dataset_key)
+
     def last(self, key: str) -> Operation | None:
         """The newest operation with this key, open or closed."""
         with reading(self._engine) as session:

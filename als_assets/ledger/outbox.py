@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from als_assets.ledger import lookup
 from als_assets.ledger.database import reading, writing
 from als_assets.ledger.models import OutboxRow, Replica
 from als_assets.ledger.states import OutboxKind
@@ -39,6 +40,7 @@ class Outbox:
                 session.add(row)
             row.body, row.variant, row.changed_at = body, variant, now
             row.next_try_at, row.attempts, row.last_error = now, 0, None
+            row.after_operation = lookup.newest_operation(session, dataset_key)
         return row
 
     def delay(self, row_id: int, why: str) -> OutboxRow:

@@ -15,11 +15,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from als_assets.ledger import lookup
 from als_assets.ledger.audit import AuditTrail
 from als_assets.ledger.database import reading, writing
 from als_assets.ledger.models import Audit, Replica
 
 _COLUMNS = [column.key for column in sa.inspect(Replica).column_attrs]
+# A history may be older than this column.
+_FIRST_COLUMNS = set(_COLUMNS) - {"after_operation"}
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,11 @@ def rebuild(engine: sa.Engine, audit: AuditTrail, *, who: str) -> list[Differenc
         rows = _folded(session)
         found = list(_differences(session, rows))
         for difference in (d for d in found if d.repairable):
-            session.merge(Replica(**rows[difference.replica_id]))
-            key = rows[difference.replica_id]["dataset_key"]
+            row = rows[difference.replica_id]
+            key = row["dataset_key"]
+            # Where it is not known, nothing that was done before counts: the worst is a copy that is made once more.
+            row.setdefault("after_operation", lookup.newest_operation(session, key))
+            session.merge(Replica(**row))
             audit.add(session, difference.name, dataset_key=key, after="rebuilt", why=difference.sentence, who=who)
     return found
 
@@ -80,13 +86,13 @@ def _folded(session: Session) -> dict[int, dict[str, Any]]:
 def _differences(session: Session, rows: dict[int, dict[str, Any]]) -> Iterator[Difference]:
     there = {row.id: row for row in session.scalars(sa.select(Replica).order_by(Replica.id))}
     for replica_id, row in there.items():
-        if len(rows.get(replica_id, {})) < len(_COLUMNS):
+        if not rows.get(replica_id, {}).keys() >= _FIRST_COLUMNS:
             yield Difference(replica_id, row.name, (), repairable=False)
     for replica_id, wanted in sorted(rows.items()):
-        if len(wanted) < len(_COLUMNS):
+        if not wanted.keys() >= _FIRST_COLUMNS:
             continue  # its beginning is older than the records of changes
         known = there.get(replica_id)
-        wrong = tuple(name for name in _COLUMNS if known is not None and getattr(known, name) != wanted[name])
+        wrong = tuple(name for name in _COLUMNS if known is not None and name in wanted and getattr(known, name) != wanted[name])
         if known is None or wrong:
             yield Difference(replica_id, Replica(**wanted).name, wrong, repairable=True)
 

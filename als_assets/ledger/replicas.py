@@ -45,6 +45,7 @@ class Replicas:
                 lookup.dataset(session, dataset_key)
                 row = Replica(dataset_key=dataset_key, product=product, variant=variant, location=location, path=path)
                 row.state, row.created_at, row.changed_at = S.EXPECTED, self._clock(), self._clock()
+                row.after_operation = lookup.newest_operation(session, dataset_key)
                 row.evidence = {}
                 session.add(row)
                 note_change(self._audit, session, row, after=S.EXPECTED, why="it shall exist")
@@ -60,6 +61,7 @@ class Replicas:
         why: str,
         evidence: dict[str, Any] | None = None,
         while_verified: Sequence[int] = (),
+        who: str | None = None,
     ) -> Replica:
         """Change the state. Raises IllegalTransition, or PruneBlocked unless the copies ``while_verified`` still are: asked in the
         same transaction, so that of two deletions at once neither can take the other's proof."""
@@ -72,10 +74,19 @@ class Replicas:
                         next_step=f"Look at that copy: als scan show {other.dataset_key}",
                     )
             if row.state is not state:
-                self._move(session, row, state, why=why, evidence=evidence)
+                self._move(session, row, state, why=why, evidence=evidence, who=who)
         return row
 
-    def verified(self, replica_id: int, manifest: Manifest, *, why: str, evidence: dict[str, Any], sha256: str | None = None) -> Replica:
+    def verified(
+        self,
+        replica_id: int,
+        manifest: Manifest,
+        *,
+        why: str,
+        evidence: dict[str, Any],
+        sha256: str | None = None,
+        who: str | None = None,
+    ) -> Replica:
         """The proof succeeded: store manifest, sum and evidence, and the time. Repeating it renews the proof."""
         with writing(self._engine) as session:
             row = lookup.numbered(session, Replica, replica_id)
@@ -88,16 +99,27 @@ class Replicas:
             row.packed_manifest, row.size_bytes, row.files = manifest.pack(), manifest.size_bytes, manifest.files
             row.sha256 = sha256 or row.sha256
             row.verified_at, row.evidence = self._clock(), evidence
-            note_change(self._audit, session, row, before=before, after=S.VERIFIED, why=why, evidence=evidence)
+            row.after_operation = lookup.newest_operation(session, row.dataset_key)
+            note_change(self._audit, session, row, before=before, after=S.VERIFIED, why=why, evidence=evidence, who=who)
         return row
 
-    def _move(self, session: Session, row: Replica, state: ReplicaState, *, why: str, evidence: dict[str, Any] | None = None) -> None:
+    def _move(
+        self,
+        session: Session,
+        row: Replica,
+        state: ReplicaState,
+        *,
+        why: str,
+        evidence: dict[str, Any] | None = None,
+        who: str | None = None,
+    ) -> None:
         check_replica_move(row.name, row.state, state)
         before, row.state, row.changed_at = row.state, state, self._clock()
+        row.after_operation = lookup.newest_operation(session, row.dataset_key)
         row.prune_announced_at = None
         if state is not S.VERIFIED and evidence is not None:
             row.evidence = evidence
-        note_change(self._audit, session, row, before=before, after=state, why=why, evidence=evidence)
+        note_change(self._audit, session, row, before=before, after=state, why=why, evidence=evidence, who=who)
 
     def announce_pruning(self, replica_id: int, why: str) -> None:
         """First phase of a deletion: from now on everybody can see that the copy will go, and hold it."""
@@ -132,6 +154,12 @@ class Replicas:
     def in_state(self, *states: ReplicaState) -> Sequence[Replica]:
         with reading(self._engine) as session:
             return session.scalars(sa.select(Replica).where(Replica.state.in_(states)).order_by(Replica.id)).all()
+
+    def any_verified_at(self, location: str) -> bool:
+        """Whether a location holds anything, as far as is known."""
+        with reading(self._engine) as session:
+            query = sa.select(Replica.id).filter_by(location=location, state=S.VERIFIED).limit(1)
+            return session.scalar(query) is not None
 
     def at_location(self, location: str) -> Sequence[Replica]:
         """Every copy that was ever expected at a location, by path."""

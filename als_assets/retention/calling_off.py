@@ -16,7 +16,7 @@ from als_assets.transfer import TransferService
 def operation_of(ledger: Ledger, replica: Replica) -> Operation | None:
     """The newest deletion of a copy that was begun since it was claimed."""
     last = ledger.operations.last(f"delete:{replica.location}:{replica.path}")
-    return last if last is not None and (last.created_at >= replica.changed_at or last.state in OPEN_OPERATIONS) else None
+    return last if last is not None and (last.id > replica.after_operation or last.state in OPEN_OPERATIONS) else None
 
 
 def call_off(ledger: Ledger, transfers: TransferService, actor: Actor, replica: Replica, reason: str) -> str:

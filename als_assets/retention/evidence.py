@@ -63,7 +63,8 @@ class Judge:
             return Proof((), "it is the only verified copy of the raw file")
         if (suspect := self._snapshot.disputed.get(copy.dataset_key)) is not None:
             # They agree with each other and not with that one: it may be the only good one.
-            return Proof((), f"the raw copy at {suspect} is suspect; until it is known which copy is right, none goes")
+            words = f"the raw copy at {suspect} is suspect; until it is known which copy is right, none goes"
+            return Proof((), f"{words} (als copy prove {copy.dataset_key} --at {suspect})")
         archive = wanted.archive and bool(self._archives.get(self._snapshot.scans[copy.dataset_key].beamline))
         chosen = self._choose(copy, others, wanted, archive)
         where = self._where(others)

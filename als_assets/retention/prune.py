@@ -61,7 +61,8 @@ def prune(
 def _early(retention: Retention, ledger: Ledger, line: PlanLine, now: datetime, dry_run: bool) -> Pruned | None:
     """What is done with a line short of deleting it; None: now it is to be deleted."""
     grace, announced = timedelta(hours=retention.grace_hours), line.announced_at
-    if grace > timedelta(0) and (announced is None or now - announced > grace + ANNOUNCED_FOR):
+    known = announced is not None and timedelta(0) <= now - announced <= grace + ANNOUNCED_FOR  # not from the future: a clock was wrong
+    if grace > timedelta(0) and not known:
         if dry_run:
             return _of(line, "would announce", f"would go {retention.grace_hours:g} h after it was announced")
         ledger.replicas.announce_pruning(line.replica_id, f"due ({line.why}); deleted after {retention.grace_hours:g} h of grace")

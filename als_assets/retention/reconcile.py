@@ -24,6 +24,8 @@ from als_assets.words import size_words
 S = ReplicaState
 # A file that is younger may just be arriving.
 SETTLED = timedelta(hours=1)
+# Folders of the platform itself: what it fetched to look at.
+OURS = ".als-assets-"
 
 
 class Kind(StrEnum):
@@ -107,7 +109,8 @@ def _folders(facility: Facility, name: str, rows: Iterable[Replica]) -> list[str
     place = facility.location(name)
     if place.mounted:
         root = Path(place.site_root / place.prefix)
-        known |= {entry.name for entry in os.scandir(root) if not entry.is_symlink()} if root.is_dir() else set()
+        entries = os.scandir(root) if root.is_dir() else ()
+        known |= {entry.name for entry in entries if not entry.is_symlink() and not entry.name.startswith(OURS)}
     return sorted(known)
 
 

@@ -20,8 +20,9 @@ from sqlalchemy import event
 from als_assets.errors import AlsError
 from als_assets.facility import ExportGate, Release
 from als_assets.facility.retention import Retention
-from als_assets.ledger import Ledger, Manifest, Replica, ReplicaState
+from als_assets.ledger import Audit, Ledger, Manifest, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
+from als_assets.ledger.database import reading
 from als_assets.ledger.datasets import NewDataset
 from als_assets.ledger.manifest import Entry
 from als_assets.retention import Pruned, prune
@@ -37,12 +38,16 @@ BEGIN = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Lab:
-    """One world with its platform. ``open_ledger(folder, clock)`` gives the record; ``draw`` decides about faults."""
+    """One world with its platform. ``open_ledger(folder, clock)`` gives the record; ``draw`` decides about faults.
+
+    ``now`` is the true time, by which the world lives; the platform's clock is wrong by ``clock_error`` and may be set back.
+    """
 
     folder: Path
     open_ledger: Callable[[Path, Callable[[], datetime]], Ledger]
     draw: Callable[[str], str] = lambda _event: ""
     now: datetime = BEGIN
+    clock_error: timedelta = timedelta(0)
     retention: Retention = field(default_factory=beamline_policy)
     cut_after_writes: int | None = None
     outcomes: dict[str, int] = field(default_factory=dict)
@@ -51,10 +56,10 @@ class Lab:
 
     def __post_init__(self) -> None:
         self.facility = soak_facility(self.folder)
-        self.ledger = self.open_ledger(self.folder, self._clock)
+        self.ledger = self.open_ledger(self.folder, self.clock)
         self._begins = self._write_begins
         event.listen(self.ledger.engine, "begin", self._begins)
-        self.world = World(self.facility, self._clock, lambda name: self.draw(name))
+        self.world = World(self.facility, self._tick, lambda name: self.draw(name), self.set_clock_back, self._newest_audit)
         self.watch = Watch(self.facility, self.ledger, self.world, lambda: self.retention)
         self.world.on_delete = self.watch.deleting
         gate = ExportGate(self.facility, lambda _key: Release(True, "a soak"))
@@ -66,10 +71,21 @@ class Lab:
         event.remove(self.ledger.engine, "begin", self._begins)
         self.ledger.close()
 
-    def _clock(self) -> datetime:
-        """No two looks at the clock are at the same moment."""
+    def clock(self) -> datetime:
+        """What the platform takes for the time."""
+        return self._tick() + self.clock_error
+
+    def _tick(self) -> datetime:
+        """The true time. No two looks at it are at the same moment."""
         self.now += timedelta(milliseconds=1)
         return self.now
+
+    def set_clock_back(self) -> None:
+        self.clock_error -= timedelta(hours=2)
+
+    def _newest_audit(self) -> int:
+        with reading(self.ledger.engine) as session:
+            return session.scalar(sa.select(sa.func.max(Audit.id))) or 0
 
     def _write_begins(self, connection: sa.Connection) -> None:
         if self.cut_after_writes is None or not connection.get_execution_options().get("als_write", False):
@@ -180,3 +196,7 @@ class Lab:
         """What staff do about a copy that is suspect or missing: they have it made again."""
         for location in (DATA, ARCHIVE):
             self.copy_raw(key, location)
+
+    def settle(self, replica: Replica) -> bool:
+        """What staff do about a copy that is suspect: they have every byte of it read again."""
+        return self.act(lambda actor: self.transfers.settling.prove(actor, replica, who="staff", reason="a soak"))

@@ -26,17 +26,19 @@ from als_assets.ledger.database import reading, sqlite_url
 from als_assets.soak.lab import Lab
 from als_assets.soak.places import ALCF, ARCHIVE, DATA, beamline_policy
 from als_assets.soak.watch import RAW
+from als_assets.transfer.fetching import FOLDER
 
 HOURS = 30 * 24
 # Chance of each fault for each event, and of each mishap in an hour (the latter for a month of 5,000 scans).
 FAULTS = {
     "transfer": {"fails": 0.01, "corrupt": 0.004, "nothing": 0.004, "answer lost": 0.01, "slow": 0.01, "cut": 0.002},
     "delete": {"fails": 0.04, "kept": 0.04, "answer lost": 0.04, "slow": 0.04, "cut": 0.04},
-    "call": {"cut": 0.0002},
+    "call": {"cut": 0.0002, "clock set back": 0.0001},
 }
 CUT_IN_A_WRITE = 0.004
 SPOILT_A_SCAN = 0.02
 OUTAGE_AN_HOUR = 0.01
+UNMOUNTED_AN_HOUR = 0.005
 
 
 @dataclass(frozen=True)
@@ -175,12 +177,16 @@ class _Life:
         if self.random.random() < OUTAGE_AN_HOUR:
             site = self.random.choice(["nersc", "alcf", "als"])
             self.lab.world.down[site] = self.lab.now + timedelta(hours=self.random.randrange(1, 9))
+        if self.random.random() < UNMOUNTED_AN_HOUR:
+            self.lab.world.unmount(self.random.choice([DATA, ARCHIVE]))
+        elif self.lab.world.unmounted and self.random.random() < 0.2:
+            self.lab.world.mount(self.random.choice(sorted(self.lab.world.unmounted)))
         if self.random.random() < 0.002:
-            self.lab.now += timedelta(days=1)  # a clock that jumps
+            self.lab.clock_error = timedelta(hours=self.random.randrange(-240, 240))  # a clock that jumps
 
     def _staff(self) -> None:
         """Once a day: holds, an edit of the policy, and repairs of what is suspect."""
-        lab, now = self.lab, self.lab.now
+        lab, now = self.lab, self.lab.clock()
         if self.keys and self.random.random() < 0.3:
             key = self.random.choice(self.keys)
             until = now + timedelta(days=self.random.randrange(1, 20))
@@ -191,7 +197,7 @@ class _Life:
             grace = self.random.choice([0.0, 12.0, 24.0])
             lab.retention = self.month.policy().model_copy(update={"grace_hours": grace})
         for replica in lab.ledger.replicas.in_state(ReplicaState.SUSPECT):
-            if replica.product == RAW:
+            if replica.product == RAW and not (self.random.random() < 0.5 and lab.settle(replica)):
                 lab.repair(replica.dataset_key)
 
     def _draw(self, event_name: str) -> str:
@@ -207,7 +213,9 @@ class _Life:
         with reading(lab.ledger.engine) as session:
             rows = session.execute(sa.select(Replica.state, sa.func.count()).group_by(Replica.state))
             copies = {str(state): number for state, number in rows}
-        alive = {what[0] for path, what in lab.world.owner.items() if what[1] == RAW and lab.world.intact(path)}
+        alive = {
+            what[0] for path, what in lab.world.owner.items() if what[1] == RAW and f"/{FOLDER}/" not in path and lab.world.intact(path)
+        }
         return Summary(
             scans=self.month.scans,
             seed=self.month.seed,

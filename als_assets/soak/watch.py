@@ -20,8 +20,6 @@ from als_assets.ledger.database import reading
 from als_assets.soak.world import What, World
 
 RAW, STAGED = "raw", "staged_raw"
-# A copy that was damaged on its way is called verified so much later at most.
-ARRIVAL = timedelta(hours=1)
 
 
 @dataclass
@@ -86,8 +84,20 @@ class Watch:
         if self.world.spoiled.get(path) != "rot" or row is None or row.verified_at is None:
             return False
         unseen = not self.facility.location(row.location).mounted or row.sha256 is None
-        since = row.verified_at <= self.world.spoiled_at[path] + ARRIVAL
-        return unseen and since and self.ledger.clock() - row.verified_at <= timedelta(days=days)
+        young = timedelta(0) <= self.ledger.clock() - row.verified_at <= timedelta(days=days)
+        return unseen and young and self._proofs_since_spoiled(row, path) <= (path in self.world.arrived_spoiled)
+
+    def _blind(self, path: str) -> bool:
+        """Whether a copy was proven after something had happened to it that its size tells."""
+        row = self._row(path) if self.world.spoiled.get(path, "rot") != "rot" else None
+        return row is not None and self._proofs_since_spoiled(row, path) > 0
+
+    def _proofs_since_spoiled(self, row: Replica, path: str) -> int:
+        """How often it was called verified since it was spoiled. Once is no fault of ours where it was damaged on its way here."""
+        later = (Audit.dataset_key == row.dataset_key, Audit.id > self.world.spoiled_after[path], Audit.after == ReplicaState.VERIFIED)
+        with reading(self.ledger.engine) as session:
+            records = session.scalars(sa.select(Audit.record).where(*later)).all()
+        return sum(record is not None and record["id"] == row.id for record in records)
 
     def hourly(self, *, everything: bool = False) -> None:
         """The record against the world: all of it, or the scans to which anything has happened since the last check (a promise that
@@ -107,6 +117,10 @@ class Watch:
             whole = self.world.intact(key)
             if state is ReplicaState.VERIFIED and not whole and key not in self.world.spoiled:
                 self.broken.append(f"{key}: verified on record, but not what it should be, and nothing happened to it")
+            if state is ReplicaState.VERIFIED and not whole and self._blind(key):
+                self.broken.append(f"{key}: called verified after it was spoiled ({self.world.spoiled[key]}), which every look shows")
+            if state in (ReplicaState.SUSPECT, ReplicaState.LOST) and whole and dataset not in self.world.ever_spoiled:
+                self.broken.append(f"{key}: {state} on record, and nothing ever happened to any copy of it")
             if state is ReplicaState.DELETED and key in self.world.blobs:
                 self.broken.append(f"{key}: deleted on record, but it is there")
             kept += self.world.owner.get(key, ("", "", ""))[1] == RAW and (whole or key in self.world.spoiled)

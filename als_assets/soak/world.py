@@ -17,7 +17,7 @@ from typing import Any
 from als_assets.errors import ServiceUnreachable
 from als_assets.facility import Facility
 from als_assets.facility.places import Place
-from als_assets.transfer.mover import DeleteRequest, History, TaskState, TaskView, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, FileFacts, History, TaskState, TaskView, TransferRequest, sizes
 
 Files = dict[str, bytes]  # relative path -> content ("" for a single file)
 What = tuple[str, str, str]  # dataset key, product, variant
@@ -41,12 +41,15 @@ class Task:
 
 @dataclass
 class World:
-    """``draw(event)`` decides which fault hits an event ("transfer", "delete" or "call"; "" for none); ``on_delete`` is told of every
-    deletion before it happens."""
+    """``draw(event)`` decides which fault hits an event ("transfer", "delete" or "call"; "" for none); ``clock`` is the true time;
+    ``set_clock_back`` is the fault of that name; ``audits()`` numbers the moments of the record (no clock can); ``on_delete`` is told
+    of every deletion before it happens."""
 
     facility: Facility
     clock: Callable[[], datetime]
     draw: Callable[[str], str]
+    set_clock_back: Callable[[], None]
+    audits: Callable[[], int]
     on_delete: Callable[[str, bool], None] = lambda _path, _recursive: None
     poll_s: float = 60.0
     most_items: int = 50
@@ -54,10 +57,13 @@ class World:
     truth: dict[What, Files] = field(default_factory=dict)
     owner: dict[str, What] = field(default_factory=dict)
     spoiled: dict[str, str] = field(default_factory=dict)
-    spoiled_at: dict[str, datetime] = field(default_factory=dict)
+    spoiled_after: dict[str, int] = field(default_factory=dict)  # the newest audit row then
+    arrived_spoiled: set[str] = field(default_factory=set)
     down: dict[str, datetime] = field(default_factory=dict)
+    unmounted: set[str] = field(default_factory=set)  # locations that read as empty folders
     faults: dict[str, int] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)  # scans whose bytes changed
+    ever_spoiled: set[str] = field(default_factory=set)  # scans of which any copy ever was
     _tasks: dict[str, Task] = field(default_factory=dict)
     _by_submission: dict[str, str] = field(default_factory=dict)
     _numbers: int = 0
@@ -71,6 +77,7 @@ class World:
         key = place.mover_path
         self.blobs[key], self.owner[key] = files, what
         self.spoiled.pop(key, None)
+        self.arrived_spoiled.discard(key)
         self._mirror(key)
 
     def intact(self, key: str) -> bool:
@@ -79,7 +86,7 @@ class World:
     def spoil(self, key: str, how: str) -> None:
         """The world destroys a copy: "gone", "empty" (a zero-byte namesake), "older" (an earlier version of another size) or "rot" (the
         same size, other bytes)."""
-        self.spoiled[key], self.spoiled_at[key] = how, self.clock()
+        self._note_spoiled(key, how)
         self.faults[how] = self.faults.get(how, 0) + 1
         if how == "gone":
             self._remove(key)
@@ -89,6 +96,37 @@ class World:
         self.blobs[key] = {**self.blobs[key], name: change(self.blobs[key][name])}
         self._mirror(key)
 
+    def _note_spoiled(self, key: str, how: str, *, arriving: bool = False) -> None:
+        self.spoiled[key], self.spoiled_after[key] = how, self.audits()
+        self.ever_spoiled.add(self.owner[key][0])
+        (self.arrived_spoiled.add if arriving else self.arrived_spoiled.discard)(key)
+
+    def unmount(self, location: str) -> None:
+        """The location reads as an empty folder. Where this machine sees its disk, it is only this machine that misses it."""
+        if location not in self.unmounted:
+            self.unmounted.add(location)
+            root = self._disk(location)
+            if root is not None:
+                Path(self.facility.location(location).site_root).mkdir(exist_ok=True)
+                Path(self.facility.location(location).site_root).rename(root)
+                Path(self.facility.location(location).site_root).mkdir()
+
+    def mount(self, location: str) -> None:
+        if location in self.unmounted:
+            disk = self._disk(location)
+            self.unmounted.discard(location)
+            if disk is not None:
+                Path(self.facility.location(location).site_root).rmdir()
+                disk.rename(Path(self.facility.location(location).site_root))
+
+    def _disk(self, location: str) -> Path | None:
+        """Where the bytes of a location are on this machine; None where they are not."""
+        place = self.facility.location(location)
+        root = Path(place.site_root)
+        if not place.mounted:
+            return None
+        return root.with_name(f"{root.name} (unmounted)") if location in self.unmounted else root
+
     def _remove(self, key: str) -> None:
         self.blobs.pop(key, None)
         self._mirror(key)
@@ -96,10 +134,10 @@ class World:
     def _mirror(self, key: str) -> None:
         """What a mounted place shows. Every change of bytes comes by here."""
         self.touched.add(self.owner[key][0])
-        location = key.split("/")[1]
-        if not self.facility.location(location).mounted:
+        disk = self._disk(key.split("/")[1])
+        if disk is None:
             return
-        path = Path(self.facility.location(location).site_root, *key.split("/")[2:])
+        path = disk.joinpath(*key.split("/")[2:])
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         for name, content in self.blobs.get(key, {}).items():
             file = path / name if name else path
@@ -170,10 +208,16 @@ class World:
         if not task.over:
             task.over, task.failed = True, "cancelled"
 
-    def listing(self, place: Place) -> dict[str, int] | None:
+    def files(self, place: Place) -> dict[str, FileFacts] | None:
         self._call(place)
-        files = self.blobs.get(place.mover_path)
-        return None if files is None else {name: len(content) for name, content in files.items()}
+        files = None if place.location_name in self.unmounted else self.blobs.get(place.mover_path)
+        return None if files is None else {name: FileFacts(len(content)) for name, content in files.items()}
+
+    def listing(self, place: Place) -> dict[str, int] | None:
+        return sizes(self.files(place))
+
+    def is_away(self, place: Place) -> bool:
+        return place.location_name in self.unmounted
 
     def size_of(self, place: Place, name: str) -> int | None:
         return (self.listing(place) or {}).get(name)
@@ -192,18 +236,35 @@ class World:
             return {"failed": "FILE_NOT_FOUND"}
         if request.sha256 and sha256(source.get("", b"")).hexdigest() != request.sha256:
             return {"failed": "the source has another SHA-256 than the one that was given"}
-        there = self.blobs.get(target, {})
+        if self._unseen(request.source) or self._unseen(request.destination):
+            return {"failed": "FILE_NOT_FOUND"}
+        there = self._there(target)
         moved = [name for name, content in source.items() if there.get(name) != content]
         if fault != "nothing" and moved:
             self.put(request.destination, self.owner[request.source.mover_path], {**there, **source})
             if not self.intact(request.source.mover_path):
-                self.spoiled[target], self.spoiled_at[target] = self.spoiled.get(request.source.mover_path, "rot"), self.clock()
+                self._note_spoiled(target, self.spoiled.get(request.source.mover_path, "rot"), arriving=True)
         if fault == "corrupt" and moved:
             self.spoil(target, "rot")
+            self.arrived_spoiled.add(target)
         counts = {"files_transferred": len(moved), "files_skipped": len(source) - len(moved)}
         return {**counts, "bytes_transferred": sum(len(source[name]) for name in moved)}
 
+    def _unseen(self, place: Place) -> bool:
+        """Whether the collection itself misses the disk of a location."""
+        return place.location_name in self.unmounted and not place.location.mounted
+
+    def _there(self, key: str) -> Files:
+        """What lies there; what the platform itself has removed from a folder of this machine is gone."""
+        disk = self._disk(key.split("/")[1])
+        if disk is not None and key in self.blobs and not disk.joinpath(*key.split("/")[2:]).exists():
+            del self.blobs[key]
+        return self.blobs.get(key, {})
+
     def _delete(self, paths: list[str], fault: str) -> dict[str, Any]:
+        location = paths[0].split("/")[1]
+        if location in self.unmounted and self._disk(location) is None:
+            return {"failed": f"FILE_NOT_FOUND {paths[0]}"}
         missing = [path for path in paths if path not in self.blobs]
         if fault != "kept":
             for path in paths:
@@ -217,8 +278,11 @@ class World:
         for place in places:
             if self.down.get(place.location.site, self.clock()) > self.clock():
                 raise _unreachable(f"{place.location.site} is down")
-        if self._drawn("call") == "cut":
+        fault = self._drawn("call")
+        if fault == "cut":
             raise PowerCut
+        if fault == "clock set back":
+            self.set_clock_back()
 
     def _drawn(self, event: str) -> str:
         fault = self.draw(event)

@@ -104,7 +104,11 @@ class Breaker:
         )
 
     def _rest(self, collection: str, operations: Sequence[Operation]) -> Rest | None:
-        events = sorted(filter(None, (self._event(o, collection) for o in operations)), key=lambda event: event[0], reverse=True)
+        now = self._ledger.clock()
+        told = (
+            event for o in operations if (event := self._event(o, collection)) is not None and event[0] <= now
+        )  # a clock may be set back
+        events = sorted(told, key=lambda event: event[0], reverse=True)
         failures = []
         for moment, why in events:
             if why is None:

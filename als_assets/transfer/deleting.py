@@ -13,11 +13,11 @@ from typing import Any
 
 from als_assets.errors import AlsError, DeleteFailed, HeldElsewhere, LeaseLost, TransferFailed
 from als_assets.ledger import Ledger, Operation, OperationKind, OperationState, Replica, ReplicaState
-from als_assets.ledger.acting import Actor, Ended, Running, carry_out, done_since
+from als_assets.ledger.acting import Actor, Ended, Running, carry_out, done_after
 from als_assets.transfer.acts import MoverAct
 from als_assets.transfer.breaker import Breaker
 from als_assets.transfer.looking import Looks, manifest_of
-from als_assets.transfer.mover import DeleteRequest, TaskView
+from als_assets.transfer.mover import DeleteRequest, TaskView, away
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class DeleteAct(MoverAct):
         ended = super()._not_done(operation, view)
         if ended.error is None or self.mover.listing(self.todo.place) is not None:
             return ended
+        if self.mover.is_away(self.todo.place):
+            raise away(self.todo.place)
         why = f"nothing is left there, although the task failed: {view.sentence}"
         return Ended(OperationState.SUCCEEDED, why, {**ended.outcome, "sentence": why})
 
@@ -133,7 +135,7 @@ class Deletions:
         """Commit the intents of those that are to be sent together, then the one preparation that they share."""
         fresh = []
         for act in batch:
-            if done_since(self._ledger, act.key, replicas[act.replica_id or 0].changed_at) is not None:
+            if done_after(self._ledger, act.key, replicas[act.replica_id or 0].after_operation) is not None:
                 continue
             operation = self._ledger.operations.begin(act.key, act.kind, act.dataset_key, act.request(), act.replica_id)
             try:
@@ -154,7 +156,7 @@ class Deletions:
         if act.key in errors:
             return Deletion(replica, errors[act.key])
         try:
-            operation = carry_out(self._ledger, actor, act, wanted_since=replica.changed_at)
+            operation = carry_out(self._ledger, actor, act, after=replica.after_operation)
         except LeaseLost:
             raise
         except AlsError as error:

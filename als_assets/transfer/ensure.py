@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from als_assets.errors import CopyMismatch, NoVerifiedSource, TransferDamaged, TransferFailed
+from als_assets.errors import CopyMismatch, LocationAway, NoVerifiedSource, TransferDamaged, TransferFailed
 from als_assets.facility import ExportGate, Facility
 from als_assets.facility.models import LocationClass
 from als_assets.facility.places import Place
@@ -19,10 +19,12 @@ from als_assets.ledger.acting import Actor, carry_out
 from als_assets.transfer.acts import TransferAct
 from als_assets.transfer.breaker import Breaker
 from als_assets.transfer.deleting import Deletion, Deletions
+from als_assets.transfer.fetching import Fetcher
 from als_assets.transfer.health import IdentityHealth, identities_health
 from als_assets.transfer.looking import Looks, manifest_of, other_sums
 from als_assets.transfer.mover import DeleteRequest, Mover, TransferRequest
 from als_assets.transfer.proving import FreshProof, Proofs
+from als_assets.transfer.settling import Settling
 from als_assets.transfer.tidying import TidyAct, excludes, leftovers, tidy_key
 from als_assets.words import duration_words, rate_words, size_words
 
@@ -47,7 +49,8 @@ class Receipt:
 class TransferService:
     """Copies, proofs and deletions, on record.
 
-    ``movers`` are by role: "mover" copies through Globus, "pruner" deletes there, "posix" does both on mounted folders.
+    ``movers`` are by role: "mover" copies through Globus, "pruner" deletes there, "posix" does both on mounted folders. ``settling``
+    is what a person may say about a copy in doubt.
     """
 
     def __init__(self, facility: Facility, ledger: Ledger, gate: ExportGate, movers: Mapping[str, Mover]) -> None:
@@ -58,7 +61,9 @@ class TransferService:
         self._looks = Looks(facility, ledger, movers)
         self._breaker = Breaker(facility, ledger)
         self._deletions = Deletions(ledger, self._breaker, self._looks)
-        self._proofs = Proofs(ledger, self._looks, self._request, self._may_send)
+        fetcher = Fetcher(facility, ledger, self._looks, self._may_send)
+        self._proofs = Proofs(ledger, self._looks, self._request, self._may_send, fetcher)
+        self.settling = Settling(ledger, self._looks, fetcher)
 
     def place(self, location_name: str, path: str) -> Place:
         return self._looks.place(location_name, path)
@@ -71,6 +76,7 @@ class TransferService:
             NoVerifiedSource: there is nothing to copy from.
             CollectionResting: a collection has failed too often; the intent is kept, try again after ``details["retry_s"]``.
             TransferError: the copy failed, needs a person, or is not what was sent.
+            LocationAway: a disk is not mounted; nothing is known of what should lie there.
         """
         self._gate.require(dataset_key, self._facility.site_of(location_name))
         target = self._ledger.replicas.expect(dataset_key, product, location_name, path, variant)
@@ -108,9 +114,15 @@ class TransferService:
     def _source(self, dataset_key: str, product: str, variant: str, destination: str) -> Replica:
         copies = self._ledger.replicas.of(dataset_key, product=product, variant=variant, state=ReplicaState.VERIFIED)
         others = [c for c in copies if c.location != destination]
+        unseen: LocationAway | None = None
         for copy in sorted(others, key=lambda c: _SOURCE_ORDER.index(self._facility.location(c.location).location_class)):
-            if self._looks.still_there(copy):
-                return copy
+            try:
+                if self._looks.still_there(copy):
+                    return copy
+            except LocationAway as error:
+                unseen = error
+        if unseen is not None:
+            raise unseen
         raise NoVerifiedSource(
             f"There is no verified copy of {product} of scan {dataset_key} to copy to {destination}.",
             next_step="Re-execute the step that makes it; if the raw file itself is gone from every place, call an operator at once.",
@@ -144,7 +156,7 @@ class TransferService:
         mover, paths = self._looks.deleter_at(place), [file.mover_path for file in places]
         act = TidyAct(self._ledger, mover, tidy_key(target, names), target.dataset_key, target.id, todo, paths, names)
         act.gate = self._may_send(actor, [target.location])
-        carry_out(self._ledger, actor, act, wanted_since=self._ledger.clock())
+        carry_out(self._ledger, actor, act, after=self._ledger.operations.newest(target.dataset_key))
 
     def _copy(self, actor: Actor, source: Replica, target: Replica) -> Operation:
         manifest = manifest_of(source)
@@ -155,10 +167,11 @@ class TransferService:
         act.check = self._hash_check(request, manifest, sums)
         if mover is not self._movers["posix"]:
             act.gate = self._may_send(actor, [source.location, target.location])
+        self._looks.require_writable(request.destination)
         self._ledger.replicas.move(target.id, ReplicaState.COPYING, why=f"copying from {source.location}")
         try:
             # Since the look at the copy, not since the move: another run may have made it in between, and once is enough.
-            operation = carry_out(self._ledger, actor, act, wanted_since=target.changed_at)
+            operation = carry_out(self._ledger, actor, act, after=target.after_operation)
         except (TransferFailed, TransferDamaged, CopyMismatch) as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)
             raise
@@ -193,6 +206,8 @@ class TransferService:
         if manifest.is_single_file:
             sha256 = outcome.get("sha256") or source.sha256
             manifest = Manifest.single(manifest.size_bytes, sha256)
+        seen = self._looks.files(target) or {}
+        manifest = manifest.with_times({name: facts.mtime_s for name, facts in seen.items()})
         task, metrics = outcome.get("task", {}), outcome.get("metrics", {})
         evidence = {
             "copied_from": source.location,

@@ -21,7 +21,7 @@ from als_assets.facility.policy import ExportGate
 from als_assets.transfer.globus_client import GlobusClient
 from als_assets.transfer.globus_outcomes import Says, outcome
 from als_assets.transfer.globus_states import view_of
-from als_assets.transfer.mover import DeleteRequest, History, TaskState, TaskView, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, FileFacts, History, TaskState, TaskView, TransferRequest, sizes
 
 # Globus takes many more; so many keep a request small and its loss cheap.
 _MOST_ITEMS = 200
@@ -139,12 +139,21 @@ class GlobusMover:
             transfer.cancel_task(handle["task_id"])
 
     def listing(self, place: Place) -> dict[str, int] | None:
+        return sizes(self.files(place))
+
+    def is_away(self, place: Place) -> bool:
+        root = str(place.location.root)
+        with self._client.translated(f"looking at {root}, the root of {place.location_name}") as transfer:
+            found = _found(lambda: transfer.operation_ls(str(place.location.collection), root, show_hidden=True, limit=1))
+        return found is None or not found["DATA"]
+
+    def files(self, place: Place) -> dict[str, FileFacts] | None:
         with self._client.translated(f"looking at {place.mover_path} at {place.location_name}") as transfer:
             found = _found(lambda: transfer.operation_stat(str(place.location.collection), place.mover_path))
             if found is None:
                 return None
             if found["type"] != "dir":
-                return {"": int(found["size"])}
+                return {"": _facts(found)}
             return self._walk(transfer, str(place.location.collection), place.mover_path)
 
     def size_of(self, place: Place, name: str) -> int | None:
@@ -153,9 +162,9 @@ class GlobusMover:
             found = _found(lambda: transfer.operation_stat(str(place.location.collection), path))
         return int(found["size"]) if found is not None and found["type"] == "file" else None
 
-    def _walk(self, transfer: globus_sdk.TransferClient, collection: str, root: str) -> dict[str, int]:
+    def _walk(self, transfer: globus_sdk.TransferClient, collection: str, root: str) -> dict[str, FileFacts]:
         """There is no recursive listing in the API: one request per folder."""
-        files: dict[str, int] = {}
+        files: dict[str, FileFacts] = {}
         folders = [""]
         while folders:
             folder = folders.pop()
@@ -165,7 +174,7 @@ class GlobusMover:
                 if entry["type"] == "dir":
                     folders.append(name)
                 elif entry["type"] == "file":
-                    files[name] = int(entry["size"])
+                    files[name] = _facts(entry)
                 else:
                     raise TransferFailed(
                         f"{path}/{entry['name']} is neither a file nor a folder but '{entry['type']}'.",
@@ -182,6 +191,12 @@ def _found(ask: Callable[[], globus_sdk.GlobusHTTPResponse]) -> dict[str, Any] |
         if error.http_status == 404:
             return None
         raise
+
+
+def _facts(entry: Mapping[str, Any]) -> FileFacts:
+    """Of a file document; its time comes as '2026-03-02 12:00:00+00:00'."""
+    told = entry.get("last_modified")
+    return FileFacts(int(entry["size"]), int(datetime.fromisoformat(told).timestamp()) if told else None)
 
 
 def _rows(answer: globus_sdk.GlobusHTTPResponse) -> list[dict[str, Any]]:

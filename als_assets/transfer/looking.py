@@ -15,8 +15,11 @@ from als_assets.facility import Facility
 from als_assets.facility.models import MoverKind
 from als_assets.facility.places import Place
 from als_assets.ledger import Ledger, Manifest, Replica, ReplicaState
-from als_assets.transfer.mover import Mover
+from als_assets.transfer.mover import FileFacts, Mover, away, sizes
 from als_assets.transfer.posix import sha256_of
+
+# Nothing need be there of a copy in these states, so that even a new and empty disk tells the truth about it.
+_MAY_BE_ABSENT = (ReplicaState.EXPECTED, ReplicaState.COPYING, ReplicaState.DELETED, ReplicaState.LOST)
 
 
 class Looks:
@@ -50,8 +53,34 @@ class Looks:
         )
 
     def listing(self, replica: Replica) -> dict[str, int] | None:
+        """What lies there now; None where nothing does.
+
+        Raises:
+            LocationAway: nothing is seen of the whole location, although this copy shall be there.
+        """
+        return sizes(self.files(replica))
+
+    def files(self, replica: Replica) -> dict[str, FileFacts] | None:
+        """As ``listing``, with more than sizes."""
         place = self.place_of(replica)
-        return self.mover_at(place).listing(place)
+        found = self.mover_at(place).files(place)
+        if found is None and replica.state not in _MAY_BE_ABSENT:
+            self.require_seen(place)
+        return found
+
+    def require_seen(self, place: Place) -> None:
+        """Raises LocationAway when nothing is seen of the place's location."""
+        if self.mover_at(place).is_away(place):
+            raise away(place)
+
+    def require_writable(self, place: Place) -> None:
+        """Before something is written to a folder that this machine sees: copies are on record there, so an empty root is no disk.
+
+        Raises:
+            LocationAway: it would be written to what lies below the disk.
+        """
+        if place.location.mounted and self.mover_at(place).is_away(place) and self._ledger.replicas.any_verified_at(place.location_name):
+            raise away(place)
 
     def still_there(self, replica: Replica) -> bool:
         """Compare a verified replica with its manifest once more; one that disagrees becomes SUSPECT."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from als_assets.errors import LocationAway
 from als_assets.facility.places import Place
 
 
@@ -39,6 +40,14 @@ class TaskView:
     link: str = ""
     next_step: str = ""
     trouble: str = ""
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """One file as a mover sees it; ``mtime_s`` is when it was last modified, in seconds since 1970 (None: not told)."""
+
+    size_bytes: int
+    mtime_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,10 +107,33 @@ class Mover(Protocol):
 
     def cancel(self, handle: Mapping[str, Any]) -> None: ...
 
+    def files(self, place: Place) -> dict[str, FileFacts] | None:
+        """Files at a place: relative path -> what is seen of it ("" for a single file); None where nothing is there."""
+        ...
+
     def listing(self, place: Place) -> dict[str, int] | None:
-        """Files at a place: relative path -> size in bytes ("" -> size for a single file); None where nothing is there."""
+        """``files`` with nothing but their sizes in bytes."""
+        ...
+
+    def is_away(self, place: Place) -> bool:
+        """Whether the root of the place's location is missing or empty, as that of a disk that is not mounted: then *nothing is there*
+        says nothing about any file."""
         ...
 
     def size_of(self, place: Place, name: str) -> int | None:
         """Size in bytes of one file below a place, asked for by itself; None where no file is."""
         ...
+
+
+def sizes(files: Mapping[str, FileFacts] | None) -> dict[str, int] | None:
+    """What ``Mover.listing`` answers, from ``Mover.files``."""
+    return None if files is None else {name: facts.size_bytes for name, facts in files.items()}
+
+
+def away(place: Place) -> LocationAway:
+    """The error for a place whose location cannot be seen."""
+    return LocationAway(
+        f"The location {place.location_name} cannot be looked at: its root is missing or empty, as that of a disk that is not mounted.",
+        next_step=f"Mount it, then try again. Nothing is taken for lost because of this. If it really was emptied: als copy lost --at "
+        f"{place.location_name}",
+    )

@@ -17,7 +17,7 @@ from typing import Any
 from als_assets.errors import DeleteFailed, PathOutsideLocation, TransferDamaged, TransferFailed
 from als_assets.facility.places import Place
 from als_assets.facility.policy import ExportGate
-from als_assets.transfer.mover import DeleteRequest, History, TaskState, TaskView, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, FileFacts, History, TaskState, TaskView, TransferRequest, away, sizes
 
 _BLOCK_BYTES = 1 << 22
 
@@ -34,8 +34,8 @@ def sha256_of(path: Path, beat: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
-def files_under(path: Path) -> dict[str, int] | None:
-    """Relative path -> size in bytes of every file ("" for a single file); None where nothing is there.
+def files_under(path: Path) -> dict[str, FileFacts] | None:
+    """Relative path -> size and time of every file ("" for a single file); None where nothing is there.
 
     Raises:
         TransferFailed: something that is neither file nor folder lies there (a link could lead outside).
@@ -43,17 +43,22 @@ def files_under(path: Path) -> dict[str, int] | None:
     if path.is_symlink():
         raise _neither(path)
     if path.is_file():
-        return {"": path.stat().st_size}
+        return {"": _facts(path)}
     if not path.is_dir():
         return None
-    found: dict[str, int] = {}
+    found: dict[str, FileFacts] = {}
     for folder, _folders, names in os.walk(path):
         for name in names:
             file = Path(folder, name)
             if file.is_symlink() or not file.is_file():
                 raise _neither(file)
-            found[str(file.relative_to(path))] = file.stat().st_size
+            found[str(file.relative_to(path))] = _facts(file)
     return found
+
+
+def _facts(file: Path) -> FileFacts:
+    seen = file.stat()
+    return FileFacts(seen.st_size, int(seen.st_mtime))
 
 
 def _neither(path: Path) -> TransferFailed:
@@ -95,6 +100,8 @@ class PosixMover:
 
     def start_delete(self, request: DeleteRequest, prepared: Mapping[str, Any]) -> dict[str, Any]:
         target = _local(request.place)
+        if not target.exists() and self.is_away(request.place):
+            raise away(request.place)
         try:
             _remove_expected(target, is_directory=request.is_directory)
         except OSError as error:
@@ -117,8 +124,15 @@ class PosixMover:
     def history(self, handle: Mapping[str, Any]) -> History:
         return History([], 0.0)
 
-    def listing(self, place: Place) -> dict[str, int] | None:
+    def files(self, place: Place) -> dict[str, FileFacts] | None:
         return files_under(_local(place))
+
+    def listing(self, place: Place) -> dict[str, int] | None:
+        return sizes(self.files(place))
+
+    def is_away(self, place: Place) -> bool:
+        root = Path(place.location.site_root)
+        return not root.is_dir() or next(root.iterdir(), None) is None
 
     def size_of(self, place: Place, name: str) -> int | None:
         file = _local(place) / name if name else _local(place)
@@ -158,8 +172,7 @@ def _copy_file(source: Path, target: Path) -> int:
 
 
 def _copy_tree(source: Path, target: Path) -> int:
-    listing = files_under(source) or {}
-    return sum(_copy_file(source / name, target / name) for name in sorted(listing))
+    return sum(_copy_file(source / name, target / name) for name in sorted(files_under(source) or {}))
 
 
 def _remove(path: Path) -> None:

@@ -1,8 +1,9 @@
 """Proving a copy afresh, long after it was made: before another copy is deleted because this one exists.
 
-Here: a fresh SHA-256 where this machine sees the files, else a checksum sync over Globus that must move nothing. Not here: when a
-proof is old (``retention``). A sync overwrites what differs, so its source is proven first: a copy is never compared with one that
-could itself be the bad one.
+Here: a fresh SHA-256 where this machine sees the files, else a checksum sync over Globus that must move nothing, else (no other copy
+can be read here) a fresh SHA-256 of fetched bytes. Not here: when a proof is old (``retention``) and how bytes are fetched
+(``fetching``). A sync overwrites what differs, so its source is proven first: a copy is never
+compared with one that could itself be the bad one.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from als_assets.errors import CopyMismatch, NoVerifiedSource
+from als_assets.errors import CopyMismatch, LocationAway, NoVerifiedSource
 from als_assets.facility.places import Place
 from als_assets.ledger import Ledger, Manifest, Operation, OperationState, Replica, ReplicaState
 from als_assets.ledger.acting import Actor, Ended, Running, carry_out
 from als_assets.transfer.acts import TransferAct
+from als_assets.transfer.fetching import Fetcher
 from als_assets.transfer.looking import Looks, has_sums, manifest_of, other_sums
 from als_assets.transfer.mover import TaskView, TransferRequest
 
@@ -62,7 +64,9 @@ class Proofs:
         looks: Looks,
         request_between: Callable[[Replica, Replica, Manifest], TransferRequest],
         gate: Callable[[Actor, list[str]], Callable[[Operation], None]],
+        fetcher: Fetcher,
     ) -> None:
+        self._fetcher = fetcher
         self._ledger, self._looks, self._request_between, self._gate = ledger, looks, request_between, gate
 
     def prove(self, actor: Actor, replica: Replica, max_age_days: float) -> FreshProof:
@@ -71,13 +75,19 @@ class Proofs:
             raise self._differs(replica, f"it is {replica.state}")
         if not self._looks.still_there(replica):
             raise self._differs(replica, "its files or sizes are not those on record")
-        if replica.verified_at is not None and self._ledger.clock() - replica.verified_at <= timedelta(days=max_age_days):
+        # A proof from the future is none: a clock was wrong.
+        if replica.verified_at is not None and timedelta(0) <= self._ledger.clock() - replica.verified_at <= timedelta(days=max_age_days):
             how = f"files and sizes compared now; checksums compared on {replica.verified_at:%Y-%m-%d %H:%M} UTC"
             return FreshProof(replica, False, how, self._evidence(replica, how, {}))
         place, manifest = self._looks.place_of(replica), manifest_of(replica)
         if place.location.mounted and has_sums(manifest):
             return self._by_hash(replica, place, manifest)
-        source = self._source(replica, place)
+        try:
+            source = self._source(replica, place)
+        except NoVerifiedSource:
+            if place.location.mounted or not has_sums(manifest):
+                raise
+            return self._by_fetch(actor, replica, manifest)
         if place.location.mounted and self._looks.place_of(source).location.mounted:
             return self._by_two_hashes(replica, source, manifest)
         return self._by_sync(actor, replica, source, manifest)
@@ -101,7 +111,7 @@ class Proofs:
         act = CompareAct(self._ledger, mover, _key(replica), replica.dataset_key, replica.id, request, manifest)
         act.gate = self._gate(actor, [source.location, replica.location])
         try:
-            operation = carry_out(self._ledger, actor, act, wanted_since=replica.verified_at or replica.changed_at)
+            operation = carry_out(self._ledger, actor, act, after=replica.after_operation)
         except CopyMismatch as error:
             self._looks.suspect(replica, error.sentence)
             raise
@@ -110,6 +120,17 @@ class Proofs:
         more = {"compared_with": source.location, "task": task.get("task_id"), "link": operation.outcome.get("link", ""), "bytes_moved": 0}
         sums = manifest_of(source) if has_sums(manifest_of(source)) else manifest
         return self._renewed(replica, sums, how, more)
+
+    def _by_fetch(self, actor: Actor, replica: Replica, manifest: Manifest) -> FreshProof:
+        """Where no other copy can be read here: the sums on record are those of the bytes that were once read here."""
+        found, evidence = self._fetcher.sums(actor, replica, manifest)
+        try:
+            if wrong := other_sums(manifest, found):
+                raise self._suspect(replica, f"{len(wrong)} file(s) have another SHA-256 than when they were proven, first: {wrong[0]}")
+            how = f"SHA-256 of every file read afresh, after they were fetched to {evidence['fetched_to']}"
+            return self._renewed(replica, manifest, how, {"sha256": replica.sha256, **evidence})
+        finally:
+            self._fetcher.remove(replica)
 
     def _source(self, replica: Replica, place: Place) -> Replica:
         """A copy of the same bytes that is proven here and now, so that it can do no harm as a source."""
@@ -123,11 +144,15 @@ class Proofs:
                 continue
             if begun is not None and begun.request["from"]["location"] != copy.location:
                 continue  # the task that runs reads from another one
-            if self._can_be_compared(copy, where, place, manifest_of(replica)):
-                return copy
+            try:
+                if self._can_be_compared(copy, where, place, manifest_of(replica)):
+                    return copy
+            except LocationAway:
+                continue  # its disk is not mounted: it neither proves nor disproves anything
         raise NoVerifiedSource(
-            f"There is nothing that the copy {replica.name} could be compared with: no other verified copy can be read here and proven.",
-            next_step="Nothing is deleted on the strength of it. Copy it once more to a place that is mounted here.",
+            f"There is nothing that the copy {replica.name} could be compared with: no other verified copy can be read here and proven, "
+            "and its SHA-256 is not on record.",
+            next_step="It cannot be proven, so nothing is deleted on the strength of it. Copy it to a place that is mounted here.",
         )
 
     def _can_be_compared(self, copy: Replica, where: Place, place: Place, manifest: Manifest) -> bool:

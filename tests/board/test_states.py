@@ -210,6 +210,8 @@ def test_a_copy_that_did_not_hold_is_a_failure_until_it_is_made_again(browser: B
     ledger.replicas.move(copy.id, ReplicaState.SUSPECT, why="looked again: the file has 3 bytes")
     state, words = browser.step(story.key, "raw_on_data832")
     assert state == "failed" and "did not hold when it was looked at again" in words
+    command, page = f"als copy prove {story.key} --at data832_raw --reason WHY", browser.page(f"/scan/{story.key}")
+    assert command in page.one("ul", cls="copies").text and page.text.count(command) == 2, "beside the copy, and as what to do"
     assert browser.state(story.key) == "needs attention"
     story.copied("data832_raw")
     assert browser.step(story.key, "raw_on_data832")[0] == "done"

@@ -68,7 +68,7 @@ def do_job(
 ) -> Operation:
     spec = spec_of(site, name, key, script, output, log_dir, **changes)
     act = act_of(platform, spec, f"job:{output}", poll_s)
-    return carry_out(platform.ledger, actor, act, wanted_since=platform.ledger.datasets.get(key).admitted_at)
+    return carry_out(platform.ledger, actor, act, after=0)
 
 
 @dataclass

@@ -157,7 +157,7 @@ def test_a_second_copy_is_noticed_and_the_first_is_followed(nersc: Shop) -> None
     again = nersc.bench.ledger.operations.take(again.id, "a-run", lambda _run: True)
     nersc.bench.ledger.operations.submitted(again, **{**handle, "job_id": second})
     act = nersc.act(f"{done.key}:again")
-    ended = carry_out(nersc.bench.ledger, nersc.bench.actor("a-run"), act, wanted_since=nersc.bench.ledger.clock())
+    ended = carry_out(nersc.bench.ledger, nersc.bench.actor("a-run"), act, after=nersc.bench.ledger.operations.newest(act.dataset_key))
 
     assert ended.state is OperationState.SUCCEEDED
     assert ended.handle["job_id"] == handle["job_id"] != second

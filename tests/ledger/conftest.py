@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +11,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from ledger_kit import Clock, address, emptied_ledger, fresh_ledger, new_scan, real_postgresql
+from ledger_worker import Warm
 
 from als_assets.ledger import Dataset, Ledger, Operation, OperationKind, Replica
-
-Start = Callable[..., "subprocess.Popen[str]"]
+from als_assets.ledger.database import sqlite_url
 
 
 @pytest.fixture
@@ -30,13 +29,18 @@ def postgresql() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a file with an empty, migrated record."""
+    state = tmp_path_factory.mktemp("record") / "state"
+    fresh_ledger(state, Clock()).close()
+    return sqlite_url(state / "ledger.sqlite")
+
+
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+def ledger(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Ledger]:
     """A new record, once in each database: both must keep every promise."""
-    if request.param == "SQLite":
-        opened = fresh_ledger(tmp_path / "state", clock)
-    else:
-        opened = emptied_ledger(request.getfixturevalue("postgresql"), clock)
+    opened = emptied_ledger(request.getfixturevalue(request.param.lower()), clock)
     yield opened
     opened.close()
 
@@ -73,17 +77,14 @@ def intent(ledger: Ledger, copy: Replica) -> Operation:
     return ledger.operations.begin("transfer:far", OperationKind.TRANSFER, "sand", {"to": "far"}, copy.id)
 
 
+@pytest.fixture(scope="session")
+def warm_process() -> Iterator[Warm]:
+    with Warm() as started:
+        yield started
+
+
 @pytest.fixture
-def start(ledger: Ledger) -> Iterator[Start]:
-    """Start ``ledger_worker.py`` at this test's record; whatever still runs at the end is killed."""
-    running: list[subprocess.Popen[str]] = []
-
-    def begin(*arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, str(Path(__file__).parent / "ledger_worker.py"), address(ledger), *map(str, arguments)]
-        running.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-        return running[-1]
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.communicate()
+def warm(warm_process: Warm) -> Iterator[Warm]:
+    """Starts processes; whatever still runs at the end of the test is killed."""
+    yield warm_process
+    warm_process.kill_all()

@@ -1,21 +1,63 @@
-"""One of several processes at one record: ``ledger_worker.py ADDRESS COMMAND ARGUMENTS``.
+"""Processes at one record, forked from one that has imported everything: a fresh interpreter takes longer than what they do.
 
-Here: what the tests of many processes and of killed processes run outside of pytest. Not here: any judgement.
+Here: the process that forks them, as a test sees it (``Warm``) and as it runs, and their work. Not here: any judgement.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 from ledger_kit import always, never, new_scan
 
-from als_assets.errors import HeldElsewhere
+from als_assets.errors import HeldElsewhere, PruneBlocked
 from als_assets.ledger import Ledger, OperationKind, OperationState, ReplicaState
 
 EVERY = 10
+BLOCKED = 3  # exit code of a process that met PruneBlocked
+
+
+class Warm:
+    """The process that forks, seen from a test. What it has started and nobody waited for is killed at the end."""
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-W", "ignore", __file__]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._running: set[int] = set()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.kill_all()
+        self._process.communicate(timeout=20)
+
+    def start(self, address: str, command: str, *arguments: object, gate: Path | None = None) -> int:
+        """A process that does this at a record once the file ``gate`` is there; its process id."""
+        question = {"address": address, "command": command, "arguments": list(map(str, arguments)), "gate": str(gate or "")}
+        self._running.add(pid := self._ask(question))
+        return pid
+
+    def wait(self, pid: int) -> int:
+        """Its exit code, negative for a signal."""
+        self._running.discard(pid)
+        return self._ask({"wait": pid})
+
+    def kill_all(self) -> None:
+        for pid in list(self._running):
+            os.kill(pid, signal.SIGKILL)
+            self.wait(pid)
+
+    def _ask(self, question: dict[str, Any]) -> int:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
 
 
 def work(ledger: Ledger, name: str, scans: int, rounds: int) -> None:
@@ -43,8 +85,6 @@ def work(ledger: Ledger, name: str, scans: int, rounds: int) -> None:
 
 def prune(ledger: Ledger, name: str, other: int) -> None:
     """Claim the deletion of the copy ``name``, for which the copy ``other`` is the proof."""
-    print("ready", flush=True)
-    sys.stdin.readline()
     ledger.replicas.move(int(name), ReplicaState.DELETING, why="due", while_verified=[other])
 
 
@@ -64,28 +104,36 @@ def die(ledger: Ledger, name: str, step: int) -> None:
 def register(ledger: Ledger, name: str, _number: int) -> None:
     """Register as a worker and go on until killed."""
     ledger.workers.register(name, "sand")
-    print("registered", flush=True)
     time.sleep(300)
 
 
-def crowd(address: str, processes: int, scans: int, rounds: int) -> None:
-    """That many processes, which open the record and work on it at once. They are forked: only importing takes longer."""
-    children = []
-    for name in range(processes):
-        children.append(os.fork())
-        if children[-1] == 0:
-            ledger = Ledger.open(address)
-            work(ledger, str(name), scans, rounds)
-            ledger.close()
-            os._exit(0)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    sys.exit(0 if codes == [0] * processes else f"exit codes {codes}")
+def live(question: dict[str, Any]) -> int:
+    """The life of one process; its exit code."""
+    while question["gate"] and not Path(question["gate"]).exists():
+        time.sleep(0.001)
+    commands = {"work": work, "prune": prune, "die": die, "register": register}
+    name, *numbers = question["arguments"]
+    try:
+        ledger = Ledger.open(question["address"])
+        commands[question["command"]](ledger, name, *map(int, numbers))
+        ledger.close()
+    except PruneBlocked:
+        return BLOCKED
+    return 0
+
+
+def main() -> None:
+    for line in sys.stdin:
+        question = json.loads(line)
+        if "wait" in question:
+            answer = os.waitstatus_to_exitcode(os.waitpid(question["wait"], 0)[1])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                os._exit(live(question))  # what else it meets ends it with a traceback and the exit code 1
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    if sys.argv[2] == "crowd":
-        crowd(sys.argv[1], *map(int, sys.argv[3:]))
-    opened = Ledger.open(sys.argv[1])
-    commands = {"work": work, "prune": prune, "die": die, "register": register}
-    commands[sys.argv[2]](opened, sys.argv[3], *map(int, sys.argv[4:]))
-    opened.close()
+    main()

@@ -96,23 +96,25 @@ class TestCarryingOn:
         assert (closed.holder, closed.attempt, closed.state) == ("run2", 1, S.SUCCEEDED)
         assert len(heir.sent) == (2 if line == "submit" else 1)
 
-    def test_a_success_that_nobody_could_tell_is_not_repeated(self, scene: Scene) -> None:
-        wanted_since = scene.clock()
+    @pytest.mark.parametrize("hours", [1, 0, -100])
+    def test_a_success_that_nobody_could_tell_is_not_repeated(self, scene: Scene, hours: int) -> None:
         first = scene.carry_out(scene.act(DONE))
-        scene.clock.turn(hours=1)
+        scene.clock.turn(hours=hours)
         act = scene.act()
-        assert scene.carry_out(act, "run2", wanted_since=wanted_since).id == first.id and act.sent == []
+        assert scene.carry_out(act, "run2", after=first.id - 1).id == first.id and act.sent == []
 
-    def test_an_older_success_is_not_what_is_wanted_now(self, scene: Scene) -> None:
+    @pytest.mark.parametrize("hours", [1, 0, -100])
+    def test_an_older_success_is_not_what_is_wanted_now(self, scene: Scene, hours: int) -> None:
+        """Whatever the clock says: one that was set back must not make an old success look new."""
         scene.carry_out(scene.act(DONE))
-        scene.clock.turn(hours=1)
+        scene.clock.turn(hours=hours)
         act = scene.act(DONE)
         assert scene.carry_out(act).attempt == 2 and len(act.sent) == 2
 
     @pytest.mark.parametrize("end", [S.FAILED, S.CANCELLED])
     def test_what_did_not_succeed_is_tried_anew(self, scene: Scene, begun: Operation, end: OperationState) -> None:
         scene.ledger.operations.finish(begun, end, why="over", outcome={})
-        assert scene.carry_out(scene.act(DONE), wanted_since=begun.created_at).attempt == 2
+        assert scene.carry_out(scene.act(DONE), after=0).attempt == 2
 
 
 def _killed() -> Ended:
@@ -277,4 +279,4 @@ class TestLostLease:
 def test_an_actor_by_itself_really_waits_and_says_nothing(ledger: Ledger, sand: Dataset, tmp_path: Path) -> None:
     """The defaults of ``Actor``: a wait of no length, and progress that goes nowhere."""
     act = ScriptedAct(ledger, [Running("half"), DONE], poll_s=0.0)
-    assert carry_out(ledger, Actor("run1", never), act, wanted_since=ledger.clock()).state is S.SUCCEEDED
+    assert carry_out(ledger, Actor("run1", never), act, after=0).state is S.SUCCEEDED

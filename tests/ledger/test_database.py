@@ -76,6 +76,18 @@ def test_an_older_record_is_brought_up_to_date(ledger: Ledger, reopen: Callable[
     assert reopen().datasets.list() == []
 
 
+@pytest.mark.parametrize("deed", ["UPDATE audit SET who = 'nobody'", "DELETE FROM audit WHERE subject LIKE '%sand%'"])
+def test_the_database_itself_refuses_to_change_or_delete_what_the_audit_says(ledger: Ledger, deed: str) -> None:
+    ledger.datasets.admit(new_scan())
+    before = [(row.id, row.who, row.why) for row in ledger.audit.of("sand")]
+    with (
+        pytest.raises(sa.exc.DatabaseError, match="rows of the audit are never changed or deleted"),
+        ledger.engine.begin() as connection,
+    ):
+        connection.execute(sa.text(deed))
+    assert [(row.id, row.who, row.why) for row in ledger.audit.of("sand")] == before != []
+
+
 def test_migrating_again_keeps_the_record(ledger: Ledger, reopen: Callable[[], Ledger]) -> None:
     ledger.datasets.admit(new_scan())
     migrate(ledger.engine)
@@ -162,3 +174,23 @@ def test_moments_come_back_in_utc() -> None:
         found = connection.scalars(sa.select(table.c.at)).all()
     engine.dispose()
     assert found == [datetime(2026, 7, 1, 12, 0, tzinfo=UTC), None] and found[0].utcoffset() == timedelta(0)
+
+
+def test_a_record_of_times_is_given_numbers(tmp_path: Path, clock: Clock) -> None:
+    """What was begun since a copy changed counts for it as before: here the second of two operations, and not the first."""
+    ledger = fresh_ledger(tmp_path / "state", clock)
+    ledger.datasets.admit(new_scan())
+    copy = ledger.replicas.expect("sand", "raw", "far", "a.h5")
+    first = ledger.operations.begin("transfer:a", OperationKind.TRANSFER, "sand", {}, copy.id)
+    clock.turn(minutes=1)
+    ledger.replicas.move(copy.id, ReplicaState.COPYING, why="a test")
+    clock.turn(minutes=1)
+    second = ledger.operations.begin("transfer:b", OperationKind.TRANSFER, "sand", {}, copy.id)
+    with ledger.engine.begin() as connection:
+        for table in ("replicas", "outbox"):
+            connection.execute(sa.text(f"ALTER TABLE {table} DROP COLUMN after_operation"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0004'"))
+    migrate(ledger.engine)
+    assert first.id == ledger.replicas.get(copy.id).after_operation < second.id
+    assert ledger.replicas.at("spot", "dla-00847_doe/sand.h5").after_operation == 0  # type: ignore[union-attr]
+    ledger.close()

@@ -5,25 +5,21 @@ Here: real processes and SIGKILL. Not here: what single calls do.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from ledger_kit import new_database
-from ledger_worker import EVERY
+from ledger_kit import address, new_database
+from ledger_worker import BLOCKED, EVERY, Warm
 from sqlalchemy.orm import Session
 
 from als_assets.ledger import Audit, Dataset, Ledger, Operation, OperationKind, OperationState, Replica, ReplicaState
 from als_assets.ledger.database import sqlite_url
 from als_assets.ledger.operations import Operations
 
-Start = Callable[..., "subprocess.Popen[str]"]
 PROCESSES, SCANS, ROUNDS = 8, 12, 250  # a round is two operations: one of the process's own, one that all want
-WORKER = Path(__file__).parent / "ledger_worker.py"
 
 
 @pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
@@ -33,9 +29,10 @@ def crowd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         url = sqlite_url(tmp_path_factory.mktemp("crowd") / "ledger.sqlite")
     else:
         url = new_database(request.getfixturevalue("postgresql"), "crowd")
-    command = [sys.executable, str(WORKER), url, "crowd", str(PROCESSES), str(SCANS), str(ROUNDS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    warm, gate = request.getfixturevalue("warm_process"), tmp_path_factory.mktemp("gate") / "open"
+    crowd = [warm.start(url, "work", name, SCANS, ROUNDS, gate=gate) for name in range(PROCESSES)]
+    gate.touch()
+    assert [warm.wait(pid) for pid in crowd] == [0] * PROCESSES
     ledger = Ledger.open(url)
     yield ledger
     ledger.close()
@@ -86,19 +83,13 @@ def test_the_database_itself_refuses_a_second_open_operation(ledger: Ledger, int
             session.flush()
 
 
-def test_two_copies_are_never_each_others_proof(start: Start, ledger: Ledger, copy: Replica) -> None:
+def test_two_copies_are_never_each_others_proof(warm: Warm, ledger: Ledger, copy: Replica, tmp_path: Path) -> None:
     first = ledger.replicas.of("sand", location="spot")[0]
     ledger.replicas.move(copy.id, ReplicaState.VERIFIED, why="proven")
-    pair = [start("prune", first.id, copy.id), start("prune", copy.id, first.id)]
-    for process in pair:  # both stand at the gate before it opens
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    for process in pair:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    errors = [process.communicate(timeout=60)[1] for process in pair]
-    assert sorted(process.returncode for process in pair) == [0, 1]
-    assert any("PruneBlocked" in error for error in errors)
+    gate = tmp_path / "open"
+    pair = [warm.start(address(ledger), "prune", *which, gate=gate) for which in ((first.id, copy.id), (copy.id, first.id))]
+    gate.touch()  # both stand at it, or come when it is open
+    assert sorted(warm.wait(pid) for pid in pair) == [0, BLOCKED]
     assert {ledger.replicas.get(i).state for i in (first.id, copy.id)} == {ReplicaState.DELETING, ReplicaState.VERIFIED}
 
 
@@ -112,11 +103,9 @@ KILLED_AT = [
 
 @pytest.mark.parametrize(("step", "state", "holder", "handle"), KILLED_AT)
 def test_what_was_recorded_is_there_after_kill_9(
-    start: Start, ledger: Ledger, sand: Dataset, step: int, state: OperationState, holder: str | None, handle: dict[str, object]
+    warm: Warm, ledger: Ledger, sand: Dataset, step: int, state: OperationState, holder: str | None, handle: dict[str, object]
 ) -> None:
-    process = start("die", "run1", step)
-    process.communicate(timeout=60)
-    assert process.returncode == -9
+    assert warm.wait(warm.start(address(ledger), "die", "run1", step)) == -9
     row = ledger.operations.open_with("transfer:far:sand")
     assert row is not None and (row.state, row.holder, row.handle, row.request) == (state, holder, handle, {"to": "far"})
     again = ledger.operations.begin("transfer:far:sand", OperationKind.TRANSFER, "sand", {"to": "elsewhere"})

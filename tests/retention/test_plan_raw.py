@@ -67,6 +67,7 @@ class TestTwoCopiesAtTwoSitesOneInAnArchive:
     def test_while_a_raw_copy_is_suspect_none_goes(self, facility: Facility) -> None:
         world = World(disputed={"sand": "data_scratch"}).copy("spot", 1).copy("data_raw", 1).copy("far_raw", 1)
         words = "kept: the raw copy at data_scratch is suspect; until it is known which copy is right, none goes"
+        words += " (als copy prove sand --at data_scratch)"
         assert kept(world, with_archive(facility)) == words
         assert kept(World(world.copies, disputed={"clay": "spot"}), with_archive(facility)) == ""
 

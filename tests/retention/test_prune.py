@@ -124,7 +124,8 @@ class TestProof:
         assert store.state(proof) is S.SUSPECT and store.mover.deleted == [] and not store.ledger.operations.open_ones()
         assert "looked again" in store.ledger.audit.of("sand")[0].why
         (line,) = current_plan(store.facility, SCRATCH, store.ledger)
-        assert line.kept_because == "kept: the raw copy at far_raw is suspect; until it is known which copy is right, none goes"
+        words = "kept: the raw copy at far_raw is suspect; until it is known which copy is right, none goes"
+        assert line.kept_because == f"{words} (als copy prove sand --at far_raw)"
 
     def test_a_link_in_place_of_the_proof_copy_blocks(self, store: Store, due: Replica, proof: Replica) -> None:
         store.where(proof).unlink()

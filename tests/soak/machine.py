@@ -13,19 +13,18 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from ledger_kit import _migrated
+from ledger_kit import empty
 from sqlalchemy import event
 
 from als_assets.facility.models import LocationClass
 from als_assets.facility.retention import RawLeft, Retention, RetentionRule
-from als_assets.ledger import Ledger
-from als_assets.ledger.database import sqlite_url, writing
-from als_assets.ledger.models import Base
+from als_assets.ledger import Ledger, ReplicaState
+from als_assets.ledger.database import sqlite_url
 from als_assets.soak.lab import BEGIN, Lab
-from als_assets.soak.places import ALCF, ARCHIVE, DATA, beamline_policy
+from als_assets.soak.places import ALCF, ARCHIVE, DATA, SPOT, beamline_policy
 
 FAULTS = {"transfer": ["fails", "corrupt", "nothing", "answer lost", "slow", "cut"]}
-FAULTS |= {"delete": ["fails", "kept", "answer lost", "slow", "cut"], "call": ["cut"]}
+FAULTS |= {"delete": ["fails", "kept", "answer lost", "slow", "cut"], "call": ["cut", "clock set back"]}
 AGES = {name: RetentionRule(min_age_days=1) for name in (LocationClass.ACQUISITION, LocationClass.SCRATCH)}
 POLICIES = [
     beamline_policy(),
@@ -41,17 +40,13 @@ class Record:
     """One record for all histories, emptied before each: a new one would compile every statement anew."""
 
     def __init__(self, folder: Path) -> None:
-        file = folder / "ledger.sqlite"
-        file.write_bytes(_migrated())
         self.clock: Callable[[], datetime] = lambda: BEGIN
-        self.ledger = Ledger(sqlite_url(file), who="history", clock=lambda: self.clock())
+        self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"), who="history", clock=lambda: self.clock())
         event.listen(self.ledger.engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
 
     def emptied(self, _folder: Path, clock: Callable[[], datetime]) -> Ledger:
         self.clock = clock
-        with writing(self.ledger.engine) as session:
-            for table in reversed(Base.metadata.sorted_tables):
-                session.execute(table.delete())
+        empty(self.ledger.engine)
         return self.ledger
 
 
@@ -124,7 +119,7 @@ class Histories(RuleBasedStateMachine):
     @rule(number=st.integers(0, 2), proposal=st.booleans(), days=st.none() | st.integers(1, 9))
     def hold(self, number: int, proposal: bool, days: int | None) -> None:
         of = {"proposal": f"ALS-{number % 2}"} if proposal else {"dataset_key": self.scan(number)}
-        until = None if days is None else self.lab.now + timedelta(days=days)
+        until = None if days is None else self.lab.clock() + timedelta(days=days)
         self.holds.append(self.lab.ledger.holds.place(who="ada", reason="a history", until=until, **of).id)
 
     @precondition(lambda self: self.holds)
@@ -140,6 +135,10 @@ class Histories(RuleBasedStateMachine):
     def time_passes(self, hours: int) -> None:
         self.lab.now += timedelta(hours=hours)
 
+    @rule(hours=st.integers(-20 * 24, 20 * 24))
+    def the_clock_jumps(self, hours: int) -> None:
+        self.lab.clock_error = timedelta(hours=hours)
+
     @rule(fault=st.sampled_from([(name, fault) for name, faults in FAULTS.items() for fault in faults]))
     def service_will_err(self, fault: tuple[str, str]) -> None:
         self.next[fault[0]] = fault[1]
@@ -147,6 +146,16 @@ class Histories(RuleBasedStateMachine):
     @rule(site=st.sampled_from(["als", "nersc", "alcf"]), hours=st.integers(1, 12))
     def outage(self, site: str, hours: int) -> None:
         self.lab.world.down[site] = self.lab.now + timedelta(hours=hours)
+
+    @rule(place=st.sampled_from([DATA, ARCHIVE, SPOT]), mounted=st.booleans())
+    def a_disk_comes_or_goes(self, place: str, mounted: bool) -> None:
+        (self.lab.world.mount if mounted else self.lab.world.unmount)(place)
+
+    @rule(number=st.integers(0, 5))
+    def staff_settle(self, number: int) -> None:
+        suspect = [r for r in self.lab.ledger.replicas.in_state(ReplicaState.SUSPECT) if r.product == "raw"]
+        if suspect:
+            self.lab.settle(suspect[number % len(suspect)])
 
     @rule(writes=st.integers(0, 60))
     def prune_and_die(self, writes: int) -> None:

@@ -86,6 +86,37 @@ def test_a_mover_that_lied_on_the_first_hop_is_found_out_before_the_original_goe
     assert lab.world.intact("/spot832/ALS-1/clay.h5") and lab.watch.broken == []
 
 
+class TestAClockSetBack:
+    """What was done before it was set back bears a later time than what is done now. It must not count for that."""
+
+    def test_an_old_copy_is_no_new_one(self, lab: Lab) -> None:
+        lab.world.spoil(at(lab, DATA), "gone")
+        lab.clock_error = timedelta(days=-9)
+        assert lab.copy_raw("sand", DATA)
+        assert lab.world.intact(at(lab, DATA)) and state(lab, DATA) is S.VERIFIED
+        lab.watch.hourly(everything=True)
+        assert lab.watch.broken == []
+
+    def test_an_old_deletion_is_no_new_one(self, lab: Lab) -> None:
+        lab.retention = STAGED_TOO
+        for _ in range(2):
+            assert lab.run_job("sand")
+            lab.now += timedelta(days=2)
+            assert [p.outcome for p in lab.prune() if p.what == "staged_raw"] == ["deleted"]
+            assert f"/{STAGED}/ALS-1/sand.h5" not in lab.world.blobs
+            lab.clock_error -= timedelta(days=9)
+        lab.watch.hourly(everything=True)
+        assert lab.watch.broken == []
+
+    def test_a_proof_or_an_announcement_from_the_future_is_none(self, lab: Lab) -> None:
+        lab.retention = NOW.model_copy(update={"grace_hours": 24.0})
+        assert [p.outcome for p in lab.prune()] == ["announced"]
+        lab.clock_error = timedelta(days=-1)
+        assert [p.outcome for p in lab.prune()] == ["announced"], "not waiting until that day comes again"
+        lab.now += timedelta(hours=25)
+        assert [p.outcome for p in lab.prune()] == ["deleted"] and lab.watch.broken == []
+
+
 class TestDiedTogether:
     """Two deletions that share one task, and a process that died before it was sent."""
 

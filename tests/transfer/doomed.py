@@ -108,6 +108,10 @@ def _delete_many(platform: Any, actor: Any, replicas: list[int]) -> None:
             raise done.error
 
 
+def _prove(platform: Any, actor: Any, replica: int) -> None:
+    platform.transfers.prove_again(actor, platform.ledger.replicas.get(replica), 0)
+
+
 def _job(platform: Any, actor: Any, **job: Any) -> None:
     from small_jobs import do_job
 
@@ -140,7 +144,8 @@ def _live(facility: Facility, work: str, point: str, arguments: dict[str, Any], 
     ledger.workers.register(run_id, None)
     actor = Actor(run_id, lambda other: ledger.workers.life_of(other) is Life.GONE, wait=lambda _s: time.sleep(0.03))
     try:
-        {"copy": _copy, "delete": _delete, "delete_many": _delete_many, "job": _job, "stream": _stream}[work](platform, actor, **arguments)
+        works = {"copy": _copy, "delete": _delete, "delete_many": _delete_many, "prove": _prove, "job": _job, "stream": _stream}
+        works[work](platform, actor, **arguments)
     except AlsError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 3

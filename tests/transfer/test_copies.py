@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,3 +220,13 @@ def test_staff_are_told_how_far_a_copy_is(bench: Bench) -> None:
 
     assert any(words.startswith("Globus has moved") for words in bench.told)
     assert bench.ledger.operations.of(scan.key)[0].handle["progress"] in bench.told
+
+
+@pytest.mark.parametrize("location", [RAW, NERSC_RAW])
+def test_the_manifest_keeps_when_the_file_was_last_modified(bench: Bench, location: str) -> None:
+    """As the disk tells it at data832, as Globus tells it at NERSC; kept on the way, because ages are counted from it."""
+    scan = bench.admit()
+    os.utime(bench.raw_file(scan, "spot832"), (1_700_000_000, 1_700_000_000))
+    bench.copy(scan, location)
+    manifest = bench.replica(scan, location).manifest
+    assert manifest is not None and [entry.mtime_s for entry in manifest.entries] == [1_700_000_000]

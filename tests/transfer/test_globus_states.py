@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from als_assets.transfer.globus_outcomes import OTHER, OUTCOMES, STATE_OF, Answer, Outcome, Says, outcome
@@ -90,6 +90,7 @@ DOCUMENTS = st.fixed_dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of drawing the first document on a busy machine
 @given(DOCUMENTS)
 def test_any_document_has_a_state_and_only_a_proven_success_is_one(task: dict[str, Any]) -> None:
     view = view_of(task, link="")

@@ -16,6 +16,7 @@ from doomed import Zygote
 from facility_in_a_box import NERSC_RAW, RAW, Bench, platform_of
 
 from als_assets.defs import steps
+from als_assets.defs.attribution import WHO
 from als_assets.defs.bl832 import common
 from als_assets.defs.bl832.common import SCANS
 from als_assets.defs.bl832.raw import raw_on_data832, raw_on_nersc
@@ -35,10 +36,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-def _run(bench: Bench, instance: dg.DagsterInstance, key: str) -> dg.ExecuteInProcessResult:
+def _run(bench: Bench, instance: dg.DagsterInstance, key: str, **tags: str) -> dg.ExecuteInProcessResult:
     instance.add_dynamic_partitions(str(SCANS.name), [key])
     resources = {"platform": PlatformResource(facility_file=str(bench.box.facility_file))}
-    return dg.materialize([raw_on_data832], partition_key=key, instance=instance, resources=resources, raise_on_error=False)
+    return dg.materialize([raw_on_data832], partition_key=key, instance=instance, resources=resources, raise_on_error=False, tags=tags)
 
 
 def test_a_resting_collection_is_tried_again_by_itself(bench: Bench, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,6 +60,17 @@ def test_a_resting_collection_is_tried_again_by_itself(bench: Bench, instance: d
     words = [r.asset_observation.description for r in instance.fetch_observations(dg.AssetKey("raw_on_data832"), limit=5).records]
     assert words == ["data832 rests. Nothing to do: it is tried again."] * 2
     assert bench.newest(scan).attempt == 1 and len(bench.tasks(scan)) == 1
+
+
+@pytest.mark.parametrize(("tags", "who"), [({WHO: "ada"}, "ada (run "), ({}, "als-assets")])
+def test_the_person_who_launched_the_run_signs_every_change(
+    bench: Bench, instance: dg.DagsterInstance, tags: dict[str, str], who: str
+) -> None:
+    scan = bench.admit()
+    assert _run(bench, instance, scan.key, **tags).success
+    rows = [row for row in bench.ledger.audit.of(scan.key) if "data832_raw" in row.subject]
+    assert {row.after for row in rows} >= {"intent", "submitted", "succeeded", "copying", "verified"}
+    assert all(row.who.startswith(who) for row in rows)
 
 
 def test_a_collection_that_rests_too_long_is_red_and_its_intent_is_kept(

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from als_assets.errors import DeleteFailed, ExportRefused, PathOutsideLocation, TransferDamaged, TransferFailed
+from als_assets.errors import DeleteFailed, ExportRefused, LocationAway, PathOutsideLocation, TransferDamaged, TransferFailed
 from als_assets.facility import Location, Place
 from als_assets.facility.policy import ExportGate, Release
 from als_assets.transfer import TaskState, posix
-from als_assets.transfer.mover import DeleteRequest, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, FileFacts, TransferRequest, sizes
 from als_assets.transfer.posix import PosixMover, files_under, sha256_of
 
 
@@ -77,7 +77,7 @@ def test_a_folder_arrives_whole_and_replaces_what_was_there(mover: PosixMover, d
 
     mover.start_transfer(request(disks, "rec", is_directory=True), {})
 
-    assert files_under(tmp_path / "there" / "rec") == {"a.tiff": 10, "deep/b.tiff": 15}
+    assert sizes(files_under(tmp_path / "there" / "rec")) == {"a.tiff": 10, "deep/b.tiff": 15}
     assert list((tmp_path / "there").iterdir()) == [tmp_path / "there" / "rec"]
 
 
@@ -217,6 +217,7 @@ def test_a_deletion_that_is_denied_is_told(
     def denied(self: Path, missing_ok: bool = False) -> None:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "there" / "a.h5").touch()
     monkeypatch.setattr(Path, "unlink", denied)
     with pytest.raises(DeleteFailed, match=r"Deleting .*a\.h5 failed: Permission denied"):
         mover.start_delete(wipe(disks, "a.h5"), {})
@@ -230,3 +231,27 @@ def test_the_checksum_is_that_of_the_standard_library(tmp_path_factory: pytest.T
 
     assert sha256_of(file, beats.append) == hashlib.sha256(content).hexdigest()
     assert beats == ([len(content)] if content else [])
+
+
+def test_files_are_told_with_their_times(mover: PosixMover, disks: dict[str, Location], tmp_path: Path) -> None:
+    file = tmp_path / "there" / "a.h5"
+    file.write_text("abc")
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    place = Place("there", disks["there"], "a.h5")
+    assert mover.files(place) == {"": FileFacts(3, 1_000_000_000)} and mover.listing(place) == {"": 3}
+
+
+@pytest.mark.parametrize("disk", ["empty", "no folder at all"])
+def test_on_a_disk_that_is_not_mounted_nothing_is_deleted_by_not_being_there(
+    mover: PosixMover, disks: dict[str, Location], tmp_path: Path, disk: str
+) -> None:
+    """An empty mount point looks like a disk from which somebody has deleted everything."""
+    if disk != "empty":
+        (tmp_path / "there").rmdir()
+    assert mover.is_away(Place("there", disks["there"], "a.h5"))
+    with pytest.raises(LocationAway, match="cannot be looked at: its root is missing or empty"):
+        mover.start_delete(wipe(disks, "a.h5"), {})
+    (tmp_path / "there").mkdir(exist_ok=True)
+    (tmp_path / "there" / "another.h5").touch()
+    assert not mover.is_away(Place("there", disks["there"], "a.h5"))
+    mover.start_delete(wipe(disks, "a.h5"), {})
