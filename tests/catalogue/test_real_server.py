@@ -7,12 +7,14 @@ Here: what must hold on every server. Not here: faults and outages, which only a
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +54,18 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class Server:
-    """A SciCat, with a prefix of identifiers that is this session's own."""
+    """A SciCat, with a prefix of identifiers that is this session's own. ``accounts`` are logged in once; ``version`` is what it is known
+    to be, where it is known."""
 
     file: CatalogueFile
+    version: str = ""
 
-    def accounts(self, **changes: Any) -> Accounts:
+    @cached_property
+    def accounts(self) -> Accounts:
+        return self.others()
+
+    def others(self, **changes: Any) -> Accounts:
+        """The same accounts with connections of their own, or other ones."""
         file = self.file.model_copy(update={"scicat": self.file.scicat.model_copy(update=changes)})
         return Desk(file, BEAMLINES, EXTRACTORS).accounts_for_tests()
 
@@ -65,44 +74,35 @@ class Server:
 
     def record(self, **changes: Any) -> Record:
         """A raw record of a scan of its own."""
-        return raw_of(self.records, f"scan_{uuid.uuid4().hex[:8]}", **changes)
-
-    @property
-    def records(self) -> Any:
-        with closing(self.accounts()) as accounts:
-            return accounts.ingest.settings.records
+        return raw_of(self.accounts.ingest.settings.records, f"scan_{uuid.uuid4().hex[:8]}", **changes)
 
     def ensure(self, record: Record, **options: Any) -> CatalogueReceipt:
-        with closing(self.accounts()) as accounts:
-            return ensure_record(accounts, record, **options)
+        return ensure_record(self.accounts, record, **options)
+
+    def calls(self, pid: str) -> DatasetCalls:
+        """The requests about a record, as the ingest account."""
+        return DatasetCalls(self.accounts.ingest, "a test", pid)
 
     def stored(self, pid: str) -> Json:
-        with closing(self.accounts()) as accounts:
-            found = DatasetCalls(accounts.ingest, "a test", pid).get()
+        found = self.calls(pid).get()
         assert found is not None
         return found
 
-    def below(self, pid: str, what: str) -> list[Json]:
-        """Its origdatablocks, datablocks or attachments."""
-        with closing(self.accounts()) as accounts:
-            found: list[Json] = getattr(DatasetCalls(accounts.ingest, "a test", pid), what)()
-            return found
+    def change(self, pid: str, act: Callable[[DatasetCalls], None]) -> None:
+        """Change a record with the account that may."""
+        self.accounts.changing(lambda client: act(DatasetCalls(client, "a test", pid)))
 
     def remove_all(self) -> None:
         """Take away what this session wrote, children first, as far as the account may."""
-        accounts = self.accounts()
-        with closing(accounts):
-            client = accounts.lifecycle or accounts.ingest
-            for item in accounts.ingest.search({"pid": beginning_with(f"{self.file.scicat.pid_prefix}/")}, limit=1000):
-                calls = DatasetCalls(client, "a test", item["pid"])
-                with suppress(CatalogueRefused):
-                    for what in ("attachments", "origdatablocks", "datablocks"):
-                        for child in getattr(calls, what)():
-                            path = (
-                                f"datasets/{item['pid'].replace('/', '%2F')}/{what}/{child.get('aid') or child.get('_id') or child['id']}"
-                            )
-                            client.request("DELETE", path, "remove a test's leavings")
-                    calls.delete()
+        client = self.accounts.lifecycle or self.accounts.ingest
+        for item in self.accounts.ingest.search({"pid": beginning_with(f"{self.file.scicat.pid_prefix}/")}, limit=1000):
+            calls, below = DatasetCalls(client, "a test", item["pid"]), f"datasets/{item['pid'].replace('/', '%2F')}"
+            with suppress(CatalogueRefused):
+                for what in ("attachments", "origdatablocks", "datablocks"):
+                    for child in getattr(calls, what)():
+                        path = f"{below}/{what}/{child.get('aid') or child['_id']}"
+                        client.request("DELETE", path, "remove a test's leavings")
+                calls.delete()
 
 
 SERVERS = ["simulated 4.27", "simulated 5.2", *(["named"] if NAMED in os.environ else [])]
@@ -114,8 +114,9 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "named":
         file = load_catalogue_file(Path(os.environ[NAMED]))
         named = Server(file.model_copy(update={"scicat": file.scicat.model_copy(update=prefix)}))
-        yield named
-        named.remove_all()
+        with closing(named.accounts):
+            yield named
+            named.remove_all()
         return
     folder = tmp_path_factory.mktemp("scicat")
     users = {
@@ -123,13 +124,14 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "boss": ScicatUser(password=PASSWORD, groups=["admin", "archivemanager"], admin=True),
         "stranger": ScicatUser(password=PASSWORD, groups=["guests"]),
     }
-    config = ScicatConfig(
-        users=users, create_groups=["ingestor"], delete_groups=["archivemanager"], personality=request.param.removeprefix("simulated ")
-    )
+    version = request.param.removeprefix("simulated ")
+    config = ScicatConfig(users=users, create_groups=["ingestor"], delete_groups=["archivemanager"], personality=version)
     (folder / "password").write_text(PASSWORD)
     (folder / "password").chmod(0o600)
     with Simulator(SimulatorConfig(state_dir=folder / "state", scicat=config)) as simulator:
-        yield Server(_file_of(simulator, folder, prefix))
+        simulated = Server(_file_of(simulator, folder, prefix), version)
+        with closing(simulated.accounts):
+            yield simulated
 
 
 def _file_of(simulator: Simulator, folder: Path, prefix: dict[str, str]) -> CatalogueFile:
@@ -152,12 +154,19 @@ def _identity(folder: Path, name: str) -> ScicatIdentity:
     return ScicatIdentity(kind="scicat", **secrets)
 
 
+@pytest.fixture(scope="module")
+def any_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scan") / "any.h5"
+    synthetic_scan(path, rows=4, columns=32, angles=5)
+    return path
+
+
 @pytest.fixture
-def scan(tmp_path: Path) -> Callable[[str], Path]:
+def scan(any_scan: Path, tmp_path: Path) -> Callable[[str], Path]:
     def make(name: str) -> Path:
         path = tmp_path / "raw" / FOLDER / f"{name}.h5"
         path.parent.mkdir(parents=True, exist_ok=True)
-        synthetic_scan(path, rows=4, columns=32, angles=5)
+        shutil.copyfile(any_scan, path)
         with h5py.File(path, "r+") as file:
             del file[layout.FILE_NAME]
             file[layout.FILE_NAME] = name.encode()
@@ -184,10 +193,9 @@ def test_a_server_was_named() -> None:
 
 
 def test_every_right_is_there(server: Server) -> None:
-    with closing(server.accounts()) as accounts:
-        report = check_rights(accounts, write=True)
+    report = check_rights(server.accounts, write=True)
     assert report.problems == []
-    assert report.version[0] in "45", report.version
+    assert report.version.startswith({"4.27": "4.27 or older", "5.2": "5.2 or newer"}.get(server.version, ("4.27", "4.28", "5.2")))
     assert all(account.groups for account in report.accounts)
 
 
@@ -197,7 +205,7 @@ def test_a_wrong_password_is_told_as_such(server: Server, tmp_path: Path) -> Non
     identity = server.file.identities[server.file.scicat.identity]
     wrong = identity.model_copy(update={"password": SecretRef(file=tmp_path / "wrong")})
     broken = Server(server.file.model_copy(update={"identities": {**server.file.identities, server.file.scicat.identity: wrong}}))
-    with pytest.raises(CredentialsRejected, match="would not log in") as caught:
+    with closing(broken.accounts), pytest.raises(CredentialsRejected, match="would not log in") as caught:
         broken.ensure(server.record())
     assert "not the password" not in str(caught.value)
 
@@ -205,7 +213,7 @@ def test_a_wrong_password_is_told_as_such(server: Server, tmp_path: Path) -> Non
 def test_an_account_without_rights_is_told_which_it_lacks(server: Server) -> None:
     if "stranger" not in server.file.identities:
         pytest.skip("the facility file has no identity 'stranger', an account that may log in and nothing else")
-    with closing(server.accounts(identity="stranger", lifecycle_identity="stranger")) as accounts:
+    with closing(server.others(identity="stranger", lifecycle_identity="stranger")) as accounts:
         problems = check_rights(accounts, write=True).problems
         with pytest.raises(CatalogueRefused, match=r"would not create the record .*403") as caught:
             ensure_record(accounts, server.record())
@@ -282,10 +290,9 @@ def test_hostile_metadata_is_kept_and_stays_the_same(server: Server) -> None:
 def test_what_differs_is_corrected_and_what_others_added_stays(server: Server) -> None:
     first = server.record()
     server.ensure(first)
-    with closing(server.accounts()) as accounts:
-        theirs = server.stored(first.pid)["scientificMetadata"]
-        changes = {"scientificMetadata": {**theirs, "staff says": "good"}, "keywords": [*(first.dataset.keywords or []), "seen"]}
-        accounts.changing(lambda client: DatasetCalls(client, "a test", first.pid).patch(changes))
+    theirs = server.stored(first.pid)["scientificMetadata"]
+    changes = {"scientificMetadata": {**theirs, "staff says": "good"}, "keywords": [*(first.dataset.keywords or []), "seen"]}
+    server.change(first.pid, lambda calls: calls.patch(changes))
     later = replace(first, dataset=first.dataset.model_copy(update={"owner": "Somebody Else", "principalInvestigator": "Somebody Else"}))
     receipt = server.ensure(later)
     assert set(receipt.patched) == {"owner", "principalInvestigator"}
@@ -301,7 +308,7 @@ def test_eight_at_once_write_one_complete_record(server: Server) -> None:
     record, start = server.record(), threading.Barrier(8)
 
     def ingest(_: int) -> CatalogueReceipt:
-        with closing(server.accounts()) as accounts:
+        with closing(server.others()) as accounts:
             accounts.ingest.whoami()
             start.wait()
             return ensure_record(accounts, record)
@@ -311,8 +318,8 @@ def test_eight_at_once_write_one_complete_record(server: Server) -> None:
     assert sum(receipt.created for receipt in receipts) == 1
     found = server.stored(record.pid)
     assert (found["size"], found["numberOfFiles"]) == (8_510_000_000, 1)
-    assert len(server.below(record.pid, "origdatablocks")) == 1
-    assert len(server.below(record.pid, "attachments")) == 1
+    assert len(server.calls(record.pid).origdatablocks()) == 1
+    assert len(server.calls(record.pid).attachments()) == 1
 
 
 def test_a_record_that_others_may_not_read_is_told_as_such(server: Server) -> None:
@@ -327,20 +334,18 @@ def test_a_record_that_somebody_poisoned_with_a_null_is_healed(server: Server) -
     """SciCat stores a null at the top of scientificMetadata and from then on fails on every change of that record."""
     record = server.record()
     server.ensure(record)
-    with closing(server.accounts()) as accounts:
-        theirs = server.stored(record.pid)["scientificMetadata"]
-        poison = {"scientificMetadata": {**theirs, "mine": "kept", "nothing": None}}
-        with pytest.raises(ServiceUnreachable):
-            accounts.changing(lambda client: DatasetCalls(client, "a test", record.pid).patch(poison))
-        assert server.stored(record.pid)["scientificMetadata"]["nothing"] is None
-        flags = {"isOnCentralDisk": False}
-        assert ensure_standing(accounts, "a test", record.pid, Standing(flags, ()))["changed"] == ["isOnCentralDisk", "scientificMetadata"]
-        found = server.stored(record.pid)
-        assert "nothing" not in found["scientificMetadata"]
-        assert found["scientificMetadata"]["mine"] == "kept"
-        with pytest.raises(ServiceUnreachable):
-            accounts.changing(lambda client: DatasetCalls(client, "a test", record.pid).patch(poison))
-        assert server.ensure(record).patched == ("scientificMetadata",)
+    poison = {"scientificMetadata": {**server.stored(record.pid)["scientificMetadata"], "mine": "kept", "nothing": None}}
+    with pytest.raises(ServiceUnreachable):
+        server.change(record.pid, lambda calls: calls.patch(poison))
+    assert server.stored(record.pid)["scientificMetadata"]["nothing"] is None
+    standing = Standing({"isOnCentralDisk": False}, ())
+    assert ensure_standing(server.accounts, "a test", record.pid, standing)["changed"] == ["isOnCentralDisk", "scientificMetadata"]
+    found = server.stored(record.pid)
+    assert "nothing" not in found["scientificMetadata"]
+    assert found["scientificMetadata"]["mine"] == "kept"
+    with pytest.raises(ServiceUnreachable):
+        server.change(record.pid, lambda calls: calls.patch(poison))
+    assert server.ensure(record).patched == ("scientificMetadata",)
     assert_unchanged(server, record)
 
 
@@ -349,11 +354,9 @@ def test_a_picture_is_found_among_many(server: Server) -> None:
     record = server.record()
     server.ensure(record)
     groups = {"ownerGroup": record.dataset.ownerGroup, "accessGroups": record.dataset.accessGroups}
-    with closing(server.accounts()) as accounts:
-        calls = DatasetCalls(accounts.ingest, "a test", record.pid)
-        for number in range(11):
-            calls.add_attachment(str(uuid.uuid4()), {"caption": f"of staff {number}", "thumbnail": picture().uri, **groups})
-    assert len(server.below(record.pid, "attachments")) == 12
+    for number in range(11):
+        server.calls(record.pid).add_attachment(str(uuid.uuid4()), {"caption": f"of staff {number}", "thumbnail": picture().uri, **groups})
+    assert len(server.calls(record.pid).attachments()) == 12
     assert_unchanged(server, record)
 
 
@@ -372,10 +375,8 @@ def test_a_result_is_linked_complete_and_written_once(server: Server) -> None:
     for name in ("type", "inputDatasets", "usedSoftware", "jobParameters", "jobLogData", "proposalId", "ownerGroup", "accessGroups"):
         assert found[name] == sent[name], name
     assert (found["size"], found["numberOfFiles"]) == (550, 4)
-    assert len(server.below(result.pid, "origdatablocks")) == 2
-    with closing(server.accounts()) as accounts:
-        path = f"datasets/{result.pid.replace('/', '%2F')}/attachments"
-        shown = accounts.ingest.request("GET", path, "show the pictures")
+    assert len(server.calls(result.pid).origdatablocks()) == 2
+    shown = server.accounts.ingest.request("GET", f"datasets/{result.pid.replace('/', '%2F')}/attachments", "show the pictures")
     assert {item["caption"] for item in shown} == {"slice x", "slice y", "slice z"}
     assert all(item["thumbnail"].startswith("data:image/jpeg;base64,") and len(item["thumbnail"]) < 60_000 for item in shown)
     with server.desk() as desk:
@@ -423,17 +424,16 @@ def test_the_lifecycle_follows_and_keeps_what_is_not_ours(server: Server) -> Non
         "storageLocation": "nersc: /hpss/a.h5",
     }
     purged = {**archived, "isOnCentralDisk": False, "dateOfDiskPurging": "2026-04-02T18:30:00.000Z"}
-    with closing(server.accounts()) as accounts:
-        accounts.changing(lambda client: DatasetCalls(client, "a test", record.pid).patch_lifecycle({"publishable": True}))
-        for flags in (archived, purged):
-            standing = Standing(flags, copies, (block,))
-            assert ensure_standing(accounts, "a test", record.pid, standing)["changed"]
-            found = server.stored(record.pid)
-            assert disagreements(standing, found) == []
-            assert found["datasetlifecycle"]["publishable"] is True
-            assert ensure_standing(accounts, "a test", record.pid, standing)["changed"] == []
-            assert server.stored(record.pid) == found
-    assert [item["archiveId"] for item in server.below(record.pid, "datablocks")] == [block["archiveId"]]
+    server.change(record.pid, lambda calls: calls.patch_lifecycle({"publishable": True}))
+    for flags in (archived, purged):
+        standing = Standing(flags, copies, (block,))
+        assert ensure_standing(server.accounts, "a test", record.pid, standing)["changed"]
+        found = server.stored(record.pid)
+        assert disagreements(standing, found) == []
+        assert found["datasetlifecycle"]["publishable"] is True
+        assert ensure_standing(server.accounts, "a test", record.pid, standing)["changed"] == []
+        assert server.stored(record.pid) == found
+    assert [item["archiveId"] for item in server.calls(record.pid).datablocks()] == [block["archiveId"]]
     assert (found["size"], found["numberOfFiles"]) == (8_510_000_000, 1)
     assert found["scientificMetadata"][layout.NUM_ANGLES] == METADATA[layout.NUM_ANGLES]
     assert_unchanged(server, record)
@@ -449,7 +449,9 @@ def world(server: Server, tmp_path: Path) -> Iterator[World]:
     )
     with world_in(tmp_path, catalogue=own) as world:
         yield world
-    Server(own).remove_all()
+    mine = Server(own)
+    with closing(mine.accounts):
+        mine.remove_all()
 
 
 def test_the_platform_and_scicat_are_brought_into_agreement_both_ways(server: Server, world: World) -> None:
@@ -474,10 +476,9 @@ def test_the_platform_and_scicat_are_brought_into_agreement_both_ways(server: Se
     result = world.parts.record_source("bl832").derived(dataset, world.raw("delivered"), stack, volume)
     assert world.parts.deliveries.deliver(world.actor, result, OutboxKind.DERIVED).fate is Fate.WRITTEN
     assert repaired() == []
-    with closing(server.accounts()) as accounts:
-        pid = delivery.row.pid
-        accounts.changing(lambda client: DatasetCalls(client, "a test", pid).patch_lifecycle({"isOnCentralDisk": False}))
-        stranger = replace(server.record(), pid=f"{pid.split('/')[0]}/of-no-scan")
-        DatasetCalls(accounts.ingest, "a test", stranger.pid).create({**stranger.body(), "pid": stranger.pid})
+    pid = delivery.row.pid
+    server.change(pid, lambda calls: calls.patch_lifecycle({"isOnCentralDisk": False}))
+    stranger = replace(server.record(), pid=f"{pid.split('/')[0]}/of-no-scan")
+    server.calls(stranger.pid).create({**stranger.body(), "pid": stranger.pid})
     assert sorted(findings(), key=str) == [(Difference.LIFECYCLE, "delivered"), (Difference.NO_SCAN, None)]
     assert repaired() == [(Difference.NO_SCAN, None)], "a record of no scan is left for a person"
