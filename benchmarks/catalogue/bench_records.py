@@ -115,7 +115,8 @@ def main() -> None:
         users = {USER: ScicatUser(password=PASSWORD, groups=["ingestor"])}
         config = SimulatorConfig(state_dir=Path(folder) / "s", scicat=ScicatConfig(users=users, create_groups=["ingestor"]))
         with nullcontext() if options.url else Simulator(config) as simulator:
-            found = measure(options.url or simulator.url, options.scans, options.group)
+            url = (options.url or simulator.url).rstrip("/").removesuffix("/api/v3")
+            found = measure(url, options.scans, options.group)
     found |= {"server": "given" if options.url else "simulated", "python": platform.python_version(), "cores": os.cpu_count()}
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
     if options.json:
