@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from als_assets.catalogue.calls import DatasetCalls
 from als_assets.errors import ConfigError, ExportRefused, JobError, SecretUnavailable, SiteNotReady
 from als_assets.facility import load_facility
 from als_assets.facility.load import facility_file
@@ -122,7 +123,7 @@ class TestTheGate:
     def test_the_catalogue_asks_it_about_its_own_site(self, parts: Platform) -> None:
         admit(parts, may_leave=False)
         with parts.catalogue as catalogue, pytest.raises(ExportRefused, match="was not sent to scicat"):
-            catalogue.dataset("sand", "als/sand").get()
+            DatasetCalls(catalogue, "sand", "als/sand").get()
 
 
 class TestSettings:
