@@ -13,7 +13,7 @@ from facility_in_a_box import NERSC_RAW, RAW, Bench
 from typer.testing import CliRunner, Result
 
 from als_assets.cli import app, copies
-from als_assets.errors import AlsError, DeleteFailed
+from als_assets.errors import AlsError, DeleteFailed, LocationAway
 from als_assets.ledger import Audit, Dataset, ReplicaState
 
 S = ReplicaState
@@ -143,7 +143,7 @@ class TestADiskThatIsNotMounted:
                 ask()
         assert bench.state(scan, location) is S.VERIFIED
 
-    def test_another_source_is_taken_and_nothing_is_written_below_the_mount_point(self, bench: Bench, scan: Dataset, location: str) -> None:
+    def test_another_source_is_taken(self, bench: Bench, scan: Dataset, location: str) -> None:
         other = {RAW: NERSC_RAW, NERSC_RAW: RAW}[location]
         doubt(bench, scan, other)
         receipt = bench.copy(scan, other)
@@ -153,6 +153,19 @@ class TestADiskThatIsNotMounted:
         assert als("lost", scan.key, "--at", location).exit_code == 0  # type: ignore[operator]
         row = bench.replica(scan, location)
         assert row.state is S.LOST and row.evidence["lies_there"] == "its disk is not mounted, or was emptied"
+
+
+def test_nothing_is_written_below_the_mount_point(bench: Bench, scan: Dataset) -> None:
+    """Other copies are on record at that disk, so its empty root is no new and empty disk."""
+    bench.copy(bench.admit(), RAW)
+    doubt(bench, scan, RAW)
+    mount = unmount(bench, scan, RAW)
+    disk = Path(bench.platform.facility.location(RAW).site_root)
+    with pytest.raises(LocationAway):
+        bench.copy(scan, RAW)
+    assert list(disk.iterdir()) == [] and bench.state(scan, RAW) is S.SUSPECT
+    mount()
+    assert bench.copy(scan, RAW).made
 
 
 def test_a_deletion_is_not_believed_while_the_disk_is_away(bench: Bench, scan: Dataset) -> None:
