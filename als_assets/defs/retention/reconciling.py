@@ -104,7 +104,7 @@ def compare_with_record(context: dg.OpExecutionContext, platform: PlatformResour
 
 def _evaluated(context: dg.OpExecutionContext, evaluation: dg.AssetCheckEvaluation) -> None:
     """As part of this run: outside of any run Dagster keeps only one evaluation of a check and partition, and refuses the next."""
-    context.log_event(evaluation)  # type: ignore[arg-type] - it takes evaluations, though its annotation does not say so
+    context.log_event(evaluation)  # type: ignore[arg-type]  # its annotation forgets them
 
 
 def _by_asset(parts: Platform, report: Report) -> dict[tuple[str, str], str]:
