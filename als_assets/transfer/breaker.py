@@ -105,9 +105,8 @@ class Breaker:
 
     def _rest(self, collection: str, operations: Sequence[Operation]) -> Rest | None:
         now = self._ledger.clock()
-        told = (
-            event for o in operations if (event := self._event(o, collection)) is not None and event[0] <= now
-        )  # a clock may be set back
+        # What is said to happen later was noted by a clock that has been set back since.
+        told = (event for o in operations if (event := self._event(o, collection)) is not None and event[0] <= now)
         events = sorted(told, key=lambda event: event[0], reverse=True)
         failures = []
         for moment, why in events:

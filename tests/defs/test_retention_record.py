@@ -85,7 +85,12 @@ def test_a_lost_copy_is_red_at_its_scan_with_the_sentence(
     assert "als scan show scan_1" in words
     [observation] = instance.fetch_observations(dg.AssetKey("raw_on_data832"), limit=5).records
     assert observation.partition_key == KEY
+    assert reconcile_job.execute_in_process(instance=instance, resources=resources).success, "found again a week later"
     file.write_bytes(b"raw")
+    assert reconcile_job.execute_in_process(instance=instance, resources=resources).success
+    assert last_check(instance, "raw_on_data832", CHECK) == ("SUCCEEDED", KEY, "Files and sizes are as proven."), (
+        "no red outlives its reason"
+    )
 
 
 def test_a_dark_file_is_told_without_a_partition_and_left_alone(

@@ -5,6 +5,7 @@ Here: the commands ``als copy``, in front of the simulated facility. Not here: w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from facility_in_a_box import NERSC_RAW, RAW, Bench
 from typer.testing import CliRunner, Result
 
 from als_assets.cli import app, copies
-from als_assets.errors import AlsError
+from als_assets.errors import AlsError, DeleteFailed, LocationAway
 from als_assets.ledger import Audit, Dataset, ReplicaState
 
 S = ReplicaState
@@ -131,13 +132,9 @@ class TestADiskThatIsNotMounted:
     @pytest.fixture(params=[RAW, NERSC_RAW])
     def location(self, request: pytest.FixtureRequest, bench: Bench, scan: Dataset) -> object:
         name = str(request.param)
-        place = bench.platform.facility.location(name)
-        disk = Path(place.site_root) if place.mounted else _root_of(bench, scan, name)
-        disk.rename(disk.with_name("the disk"))
-        disk.mkdir()
+        mount = unmount(bench, scan, name)
         yield name
-        disk.rmdir()
-        disk.with_name("the disk").rename(disk)
+        mount()
 
     def test_it_cannot_be_looked_at(self, bench: Bench, scan: Dataset, location: str) -> None:
         transfers, replica = bench.platform.transfers, bench.replica(scan, location)
@@ -146,7 +143,7 @@ class TestADiskThatIsNotMounted:
                 ask()
         assert bench.state(scan, location) is S.VERIFIED
 
-    def test_another_source_is_taken_and_nothing_is_written_below_the_mount_point(self, bench: Bench, scan: Dataset, location: str) -> None:
+    def test_another_source_is_taken(self, bench: Bench, scan: Dataset, location: str) -> None:
         other = {RAW: NERSC_RAW, NERSC_RAW: RAW}[location]
         doubt(bench, scan, other)
         receipt = bench.copy(scan, other)
@@ -156,6 +153,53 @@ class TestADiskThatIsNotMounted:
         assert als("lost", scan.key, "--at", location).exit_code == 0  # type: ignore[operator]
         row = bench.replica(scan, location)
         assert row.state is S.LOST and row.evidence["lies_there"] == "its disk is not mounted, or was emptied"
+
+
+def test_nothing_is_written_below_the_mount_point(bench: Bench, scan: Dataset) -> None:
+    """Other copies are on record at that disk, so its empty root is no new and empty disk."""
+    bench.copy(bench.admit(), RAW)
+    doubt(bench, scan, RAW)
+    mount = unmount(bench, scan, RAW)
+    disk = Path(bench.platform.facility.location(RAW).site_root)
+    with pytest.raises(LocationAway):
+        bench.copy(scan, RAW)
+    assert list(disk.iterdir()) == [] and bench.state(scan, RAW) is S.SUSPECT
+    mount()
+    assert bench.copy(scan, RAW).made
+
+
+def test_a_deletion_is_not_believed_while_the_disk_is_away(bench: Bench, scan: Dataset) -> None:
+    """Globus finds nothing to delete there, and calls the task failed; that nothing is left does not mean that it was deleted."""
+    replica = bench.ledger.replicas.move(bench.replica(scan, NERSC_RAW).id, S.DELETING, why="the test wants it gone")
+    mount = unmount(bench, scan, NERSC_RAW)
+    told: list[str] = []
+
+    def wait(_seconds: float) -> None:
+        if any("cannot be looked at" in words for words in told):
+            mount()
+            told.clear()
+
+    with pytest.raises(DeleteFailed):
+        bench.platform.transfers.delete_replica(bench.actor(wait=wait, tell=told.append), replica, {"because": "a test"})
+    assert bench.state(scan, NERSC_RAW) is S.DELETING and bench.raw_file(scan, NERSC_RAW).exists()
+    bench.platform.transfers.delete_replica(bench.actor(), bench.replica(scan, NERSC_RAW), {"because": "a test"})
+    assert bench.state(scan, NERSC_RAW) is S.DELETED and not bench.raw_file(scan, NERSC_RAW).exists()
+
+
+def unmount(bench: Bench, scan: Dataset, location: str) -> Callable[[], object]:
+    """Put an empty folder in the place of a disk; call what is returned to mount it again."""
+    place = bench.platform.facility.location(location)
+    disk = Path(place.site_root) if place.mounted else _root_of(bench, scan, location)
+    away = disk.with_name("the disk")
+    disk.rename(away)
+    disk.mkdir()
+
+    def mount() -> None:
+        if away.exists():
+            disk.rmdir()
+            away.rename(disk)
+
+    return mount
 
 
 def _root_of(bench: Bench, scan: Dataset, name: str) -> Path:

@@ -8,6 +8,7 @@ repaired: each finding carries the sentence and the command for a person.
 import warnings
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from als_assets.defs.bl832.common import BEAMLINE, SCANS
 from als_assets.defs.resources import PlatformResource
@@ -15,12 +16,14 @@ from als_assets.defs.retention.common import ZONE, asset_of
 from als_assets.errors import AlsError
 from als_assets.ledger import Replica, ReplicaState
 from als_assets.platform import Platform
-from als_assets.retention.reconcile import Finding, Report, compare, reconcile
+from als_assets.retention.reconcile import Report, compare, reconcile
 
 CHECK = "copy_is_there"
 DARK = "no_file_is_unknown"
 CHECKED = ("raw_on_data832", "raw_on_nersc", "recon_on_data832")
 SHOWN_FINDINGS = 20
+# So far back red checks are looked for.
+LAST_CHECKS = 1000
 
 
 def _check_of(asset: str) -> dg.AssetChecksDefinition:
@@ -81,28 +84,50 @@ def compare_with_record(context: dg.OpExecutionContext, platform: PlatformResour
         context.log.warning(f"{name} could not be looked at: {why}")
     for finding in report.findings:
         context.log.warning(f"{finding.kind}: {finding.words} {finding.command}")
-        _tell(context, parts, finding)
+    wrong = _by_asset(parts, report)
+    for (asset, key), words in wrong.items():
+        context.log_event(dg.AssetObservation(asset, partition=key, description=words))
+        if asset in CHECKED:
+            _evaluated(context, dg.AssetCheckEvaluation(dg.AssetKey(asset), CHECK, False, description=words, partition=key))
+    for asset, key in _red_before(context.instance) - wrong.keys():
+        result = check_copies(parts, key, asset)  # so that no red outlives its reason
+        words = str(result.description)
+        _evaluated(context, dg.AssetCheckEvaluation(dg.AssetKey(asset), CHECK, result.passed, description=words, partition=key))
     result = _dark_result(report)
     plan = dg.AssetKey("deletion_plan")
-    context.instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(plan, DARK, result.passed, result.metadata, severity=result.severity, description=result.description)
+    _evaluated(
+        context,
+        dg.AssetCheckEvaluation(plan, DARK, result.passed, result.metadata, severity=result.severity, description=result.description),
     )
     context.log.info(f"{report.copies} copies and {report.files} files compared, {len(report.findings)} do not fit.")
 
 
-def _tell(context: dg.OpExecutionContext, parts: Platform, finding: Finding) -> None:
-    if finding.dataset_key is None:
-        return
-    copy = parts.ledger.replicas.at(finding.location, finding.path)
-    asset = asset_of(parts, copy.product, finding.location) if copy is not None else None
-    if asset is None:
-        return
-    words = f"{finding.words} {finding.command}"
-    context.log_event(dg.AssetObservation(asset, partition=finding.dataset_key, description=words))
-    if asset in CHECKED:
-        context.instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(dg.AssetKey(asset), CHECK, False, description=words, partition=finding.dataset_key)
-        )
+def _evaluated(context: dg.OpExecutionContext, evaluation: dg.AssetCheckEvaluation) -> None:
+    """As part of this run: outside of any run Dagster keeps only one evaluation of a check and partition, and refuses the next."""
+    context.log_event(evaluation)  # type: ignore[arg-type]  # its annotation forgets them
+
+
+def _by_asset(parts: Platform, report: Report) -> dict[tuple[str, str], str]:
+    """Asset and scan -> everything that does not fit there: a run may evaluate a check of a scan only once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for finding in report.findings:
+        copy = parts.ledger.replicas.at(finding.location, finding.path)
+        asset = asset_of(parts, copy.product, finding.location) if copy is not None else None
+        if asset is not None and finding.dataset_key is not None:
+            found.setdefault((asset, finding.dataset_key), []).append(f"{finding.words} {finding.command}")
+    return {where: " ".join(words) for where, words in found.items()}
+
+
+def _red_before(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
+    """Assets and scans whose last check was red."""
+    red = set()
+    for asset in CHECKED:
+        newest: dict[str, bool] = {}
+        check = dg.AssetCheckKey(dg.AssetKey(asset), CHECK)
+        for row in instance.event_log_storage.get_asset_check_execution_history(check, limit=LAST_CHECKS):
+            newest.setdefault(str(row.partition), row.status is AssetCheckExecutionRecordStatus.FAILED)
+        red |= {(asset, key) for key, is_red in newest.items() if is_red}
+    return red
 
 
 @dg.job(executor_def=dg.in_process_executor, description="Dark files, lost copies, scans never registered: found and told, not repaired.")
