@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import scicat_sdk_py as sdk
 
 from als_assets.simulator.server import Simulator
+from tests.late import late
 
+sdk = late("scicat_sdk_py")
 TIME = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
