@@ -11,15 +11,16 @@ from als_assets.recon.engine import Engine
 _VECTOR_UNITS = ("avx512f", "avx2", "neon")
 
 
-def choose_engine(name: str = "auto") -> Engine:
+def choose_engine(name: str = "auto", most_lanes: int = 16) -> Engine:
     """``vector`` or ``plain`` by name; ``auto`` is vector where the processor has wide registers, else plain.
 
-    Vector takes as many slices at once as a register holds; plain is the portable form that vector is checked against.
+    Vector takes as many slices at once as a register holds, but not more than ``most_lanes``; plain is the portable form that vector
+    is checked against.
     """
     from als_assets.recon.gridding import GriddingEngine
 
     vector = name == "vector" or (name == "auto" and any(_features().get(unit, False) for unit in _VECTOR_UNITS))
-    return GriddingEngine(lanes=lanes(), vector=vector)
+    return GriddingEngine(lanes=min(lanes(), most_lanes), vector=vector)
 
 
 def lanes() -> int:

@@ -46,8 +46,9 @@ def preview(source: Path, into: Path, resolved: Resolved, say: Say) -> Summary:
         corrector = Corrector(scan, parameters.transmission_floor)
         center = find_center(scan, corrector, parameters.center)
         say(f"centre of rotation {center.value:.2f} px by {center.method}, confidence {center.confidence}")
+        side = pool.submit(lambda: side_planes(frames.result(), scan, parameters, center.value))
         slices = middle_slices(scan, corrector, parameters, center.value)
-        planes = side_planes(frames.result(), scan, parameters, center.value)
+        planes = side.result()
         view = _View(slices, planes, np.exp(-frames.result().middle), center, _estimate(scan, slices.seconds_full))
         with explained_output(into):
             into.mkdir(parents=True, exist_ok=True)
