@@ -19,6 +19,15 @@ def read(path: Path) -> dict[str, Any] | None:
     return document
 
 
+def started(pid: int) -> str:
+    """When a living process began, in clock ticks since boot; with its number that names it for ever. Empty: there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
 def runs(pid: int, *arguments: str) -> bool:
     """Whether ``pid`` lives and is the process we mean, by words of its command: process ids are used again."""
     try:

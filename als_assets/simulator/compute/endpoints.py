@@ -21,6 +21,7 @@ from typing import Any
 
 from als_assets.simulator import children
 from als_assets.simulator.compute import worker
+from als_assets.simulator.compute.nursery import Nursery
 from als_assets.simulator.config import ComputeConfig, ComputeEndpoint
 from als_assets.simulator.faults import FaultBook, LiveRule
 from als_assets.simulator.store import Doc, Store
@@ -39,6 +40,7 @@ class Endpoints:
         self._config, self._store, self._faults, self._folder = config, store, faults, folder
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        self._nursery = Nursery()
 
     def start(self) -> None:
         """Look after the tasks, also those that an earlier simulator left running."""
@@ -52,6 +54,7 @@ class Endpoints:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
+        self._nursery.close()
         if not self._config.keep_tasks:
             for task in self._live():
                 if task["status"] == "running":
@@ -155,11 +158,12 @@ class Endpoints:
         (box / "task.json").write_text(json.dumps(document), encoding="utf-8")
         base = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(box), "LANG": "C.UTF-8"}
         marks = {"GC_TASK_UUID": task["task_id"], "GC_TASK_SANDBOX_DIR": str(box)}
-        # Source text with JSON needs the standard library alone; a Python without packages starts in half the time.
-        bare = ["-S"] if worker.needs_no_package(document["code"], task["payload"], task["serializers"]) else []
-        command = [sys.executable, "-I", *bare, worker.__file__, str(box)]
+        environment = {**base, **endpoint.environment, **marks}
+        if worker.needs_no_package(document["code"], task["payload"], task["serializers"]):
+            self._nursery.start_worker(box, environment)
+            return
+        command = [sys.executable, "-I", worker.__file__, str(box)]
         with (box / "worker.log").open("ab") as log:
-            environment = {**base, **endpoint.environment, **marks}
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=box, env=environment)
 
     # --- a running task ------------------------------------------------------------------------------------------------
@@ -180,6 +184,10 @@ class Endpoints:
             self._lose(task, _LOST)
 
     def _lose(self, task: Doc, words: str) -> None:
+        for box in self._boxes(task):
+            if (worker_id := _living(box)) is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker_id, signal.SIGKILL)
         kill_task(task["task_id"])
         self._end(task, exception=words.format(number=0, host=os.uname().nodename))
 
@@ -200,14 +208,14 @@ class Endpoints:
     def _gone(self, task: Doc, ran_s: float) -> bool:
         """Whether no worker lives, and none that began has left a result."""
         boxes = self._boxes(task)
-        if any(_runs(box) for box in boxes):
+        if any(_living(box) is not None for box in boxes):
             return False
         began = [box for box in boxes if (box / "pids.json").exists()]
         return ran_s > _START_GRACE_S if not began else not any((box / "result.json").exists() for box in began)
 
 
 def kill_task(task_id: str) -> None:
-    """Kill everything that a task ever started, as a node does when its job ends: processes are known by their environment."""
+    """Kill everything that a task's workers ever started, as a node does when its job ends: it is known by its environment."""
     mark = f"GC_TASK_UUID={task_id}".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -223,9 +231,8 @@ def _limit_s(config: Doc) -> float:
     return float("inf") if found is None else int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])
 
 
-def _runs(box: Path) -> bool:
-    """Whether the worker of a box lives; process ids are used again."""
+def _living(box: Path) -> int | None:
+    """The process id of the worker of a box, while that lives; process ids are used again."""
     pids = children.read(box / "pids.json")
-    if pids is None:
-        return False
-    return children.runs(int(pids["worker"]), str(box))
+    alive = pids is not None and children.started(int(pids["worker"])) == pids["started"]
+    return int(pids["worker"]) if pids is not None and alive else None

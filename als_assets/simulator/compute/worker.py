@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess  # noqa: F401 - most functions want it, and a fork has it for nothing
 import sys
 import traceback
 from pathlib import Path
@@ -18,11 +20,39 @@ _SOURCE, _JSON, _AS_JSON = "st\n", "11\n", ["globus_compute_sdk.serialize.JSONDa
 
 def main(folder: Path) -> None:
     """Run the task in ``folder``/task.json, detached from the caller."""
-    task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
     if os.fork():
         return  # the caller need not wait for the task, nor reap it
+    work(folder)
+
+
+def serve() -> None:
+    """Fork a worker for each line of standard input: ``{"folder": ..., "environment": {...}}``."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    for line in sys.stdin:
+        order = json.loads(line)
+        folder = Path(order["folder"])
+        if os.fork():
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        os.chdir(folder)
+        log = os.open(folder / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for number, opened in enumerate((os.open(os.devnull, os.O_RDONLY), log, log)):
+            os.dup2(opened, number)
+        try:
+            work(folder)
+        finally:
+            sys.stdout.flush()
+            os._exit(0)
+
+
+def work(folder: Path) -> None:
+    """In a session of its own: read the task, run it, write down its result."""
     os.setsid()
-    write(folder / "pids.json", {"worker": os.getpid()})
+    task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    started = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
+    write(folder / "pids.json", {"worker": os.getpid(), "started": started})
     try:
         function, positional, named = (load(buffer) for buffer in unpack(task["code"] + task["payload"]))
         answer = {"result": dump(function(*positional, **named), task["serializers"])}
@@ -77,4 +107,4 @@ def write(path: Path, document: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1])) if len(sys.argv) > 1 else serve()
