@@ -25,7 +25,7 @@ from als_assets.facility.places import Place
 from als_assets.ledger import Dataset, Ledger, OperationKind, OperationState, Replica
 
 RAW, TIFF, ZARR = "raw", "recon_tiff", "recon_zarr"
-# A stack of thousands of files is listed by its folder: SciCat takes seconds for each thousand, and refuses bodies above 16 MB.
+# Thousands of files are listed by their folder: SciCat takes seconds for each thousand, and refuses bodies above 16 MB.
 LISTED_FILES = 2500
 
 
@@ -171,9 +171,9 @@ def _software(made: dict[str, Any], image: str) -> list[str]:
 
 
 def _listed(replica: Replica) -> list[FileEntry]:
-    """The files of a product, relative to the folder that holds it; a Zarr store and a huge stack by their root."""
+    """The files of a product, relative to the folder that holds it; a huge stack or store by its root."""
     root, when = PurePosixPath(replica.path).name, replica.verified_at or replica.created_at
     entries = replica.manifest.entries if replica.manifest else ()
-    if replica.product == ZARR or not 0 < len(entries) <= LISTED_FILES:
+    if not 0 < len(entries) <= LISTED_FILES:
         return [FileEntry(root, replica.size_bytes or 0, when.astimezone(UTC))]
     return [FileEntry(f"{root}/{e.path}", e.size_bytes, when.astimezone(UTC), e.sha256) for e in entries]

@@ -11,6 +11,7 @@ import pytest
 import tensorstore
 from catalogue_world import FOLDER, World, world_in
 
+from als_assets.catalogue import gather
 from als_assets.catalogue.slices import orthogonal_slices
 from als_assets.ledger import OperationKind, OperationState
 
@@ -81,7 +82,7 @@ def test_a_result_says_everything(world: World) -> None:
     assert all(len(thumbnail.uri) <= 60_000 for thumbnail in record.thumbnails)
     assert [[entry.path for entry in block] for block in record.file_blocks] == [
         [f"recwhole/whole_{i:05d}.tiff" for i in range(3)],
-        ["recwhole.zarr"],
+        ["recwhole.zarr/.zattrs", "recwhole.zarr/0/0"],
     ]
     assert body["scientificMetadata"]["viewer"].endswith("/view/whole")
     assert body["ownerGroup"] == world.raw("whole").body()["ownerGroup"]
@@ -96,6 +97,16 @@ def test_a_result_that_this_machine_does_not_see_has_a_record_too(world: World) 
     assert record.thumbnails == ()
     assert [issue.field for issue in record.warnings] == ["jobParameters"]
     assert record.body()["jobParameters"] == {"center": "auto", "variant": ""}
+
+
+def test_a_huge_store_is_listed_by_its_root(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.scan("huge")
+    stack, volume = world.product("huge")
+    monkeypatch.setattr(gather, "LISTED_FILES", 2)
+    record = world.parts.record_source("bl832").derived(world.ledger.datasets.get("huge"), world.raw("huge"), stack, volume)
+    listed = [[(entry.path, entry.size_bytes) for entry in block] for block in record.file_blocks]
+    assert listed[0] == [("rechuge", 300)], "three files are too many here"
+    assert listed[1] == [("rechuge.zarr/.zattrs", 10), ("rechuge.zarr/0/0", 50)]
 
 
 def test_results_of_other_parameters_are_other_records(world: World) -> None:

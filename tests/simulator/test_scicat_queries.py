@@ -47,7 +47,7 @@ def test_queries(simulator: Simulator, http: Callable[..., httpx.Client]) -> Non
     assert pids({"accessGroups": "ingestor"}, limit=2, skip=1, order="pid:desc") == ["als/10", "als/09"]
     assert pids({"$or": [{"pid": "als/01"}, {"pid": "als/05"}]}) == ["als/01", "als/05"]
     assert pids({"text": "SCAN&11"}) == ["als/11"]
-    assert client.get("/v3/datasets/count", params={"where": '{"pid":"als/01"}'}).json() == {"count": 1}
+    assert client.get("/v3/datasets/count", params={"filter": '{"where":{"pid":"als/01"}}'}).json() == {"count": 1}
     assert len(client.get("/v4/datasets").json()) == 10
     assert client.get("/v3/datasets/findOne", params={"filter": '{"where":{"pid":"none"}}'}).content == b""
     assert client.get("/v3/datasets", params={"filter": "{"}).status_code == 400

@@ -121,7 +121,7 @@ class Datasets:
     def _list(self, call: Call) -> Response:
         query = search.json_parameter(call, "filter")
         found = self._visible(call, query.get("where") or {})
-        page = search.page(found, query.get("limits") or query, 10 if _is_v4(call) else None)
+        page = search.page(found, query.get("limits") or query, 10 if _is_v4(call) else 100)
         return reply([_shown(doc, v4=_is_v4(call)) for doc in page])
 
     def _full_query(self, call: Call) -> Response:
@@ -129,7 +129,7 @@ class Datasets:
         return reply(search.page(found, search.json_parameter(call, "limits"), None))
 
     def _count(self, call: Call) -> Response:
-        where = search.json_parameter(call, "where") or search.json_parameter(call, "filter").get("where") or {}
+        where = search.json_parameter(call, "filter").get("where") or {}  # a "where" of its own is not looked at
         return reply({"count": len(self._visible(call, where))})
 
     def _find_one(self, call: Call) -> Response:
