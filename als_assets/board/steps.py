@@ -15,6 +15,7 @@ from als_assets.board.verdict import Matter, Step, StepState, judge
 from als_assets.facility import Facility
 from als_assets.facility.models import BeamlineSetup
 from als_assets.ledger import Operation, OperationKind, OperationState, OutboxKind, Replica, ReplicaState
+from als_assets.ledger.products import TIFF, ZARR
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ SPECS = (
     StepSpec("recon_on_data832", "Results at data832", ("recon_tiff", "recon_zarr")),
     StepSpec("scicat_recon_record", "SciCat record of the results", ("scicat_record", "recon_tiff", "recon_zarr")),
 )
-PRODUCTS = ("recon_tiff", "recon_zarr")
+PRODUCTS = (TIFF, ZARR)
 
 
 def steps_of(facility: Facility, record: ScanRecord, preview_at: datetime | None) -> list[Step]:

@@ -12,8 +12,7 @@ from pathlib import Path
 from als_assets.errors import PathOutsideLocation
 from als_assets.facility import Facility, Place
 from als_assets.ledger import Ledger, Replica, ReplicaState
-
-ZARR = "recon_zarr"
+from als_assets.ledger.products import ZARR
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from als_assets.catalogue.gather import RAW, TIFF, ZARR
 from als_assets.catalogue.lifecycle import Standing, standing_of
 from als_assets.facility import ExportGate, Facility
 from als_assets.ledger import Ledger, OutboxKind, OutboxRow, Replica
+from als_assets.ledger.products import RAW, TIFF, ZARR
 
 
 def follow_copies(facility: Facility, ledger: Ledger, gate: ExportGate, since: datetime | None) -> tuple[int, datetime | None]:

@@ -23,8 +23,8 @@ from als_assets.catalogue.settings import RecordSettings
 from als_assets.facility import Facility
 from als_assets.facility.places import Place
 from als_assets.ledger import Dataset, Ledger, OperationKind, OperationState, Replica
+from als_assets.ledger.products import RAW, TIFF, ZARR
 
-RAW, TIFF, ZARR = "raw", "recon_tiff", "recon_zarr"
 # Thousands of files are listed by their folder: SciCat takes seconds for each thousand, and refuses bodies above 16 MB.
 LISTED_FILES = 2500
 

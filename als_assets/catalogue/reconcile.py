@@ -15,7 +15,7 @@ from als_assets.catalogue.accounts import Accounts
 from als_assets.catalogue.client import beginning_with
 from als_assets.catalogue.delivery import DeliveryService
 from als_assets.catalogue.follow import follow_copies, standing_of_row, tell
-from als_assets.catalogue.gather import RAW, TIFF, ZARR, RecordSource
+from als_assets.catalogue.gather import RecordSource
 from als_assets.catalogue.lifecycle import disagreements
 from als_assets.catalogue.model import Json, Record, raw_pid
 from als_assets.catalogue.rights import TEST_NAME
@@ -25,6 +25,7 @@ from als_assets.facility import ExportGate, Facility
 from als_assets.facility.places import Place
 from als_assets.ledger import Dataset, Ledger, OutboxKind, OutboxRow, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
+from als_assets.ledger.products import RAW, TIFF, ZARR
 
 _BATCH = 50
 _PAGE = 500

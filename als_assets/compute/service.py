@@ -29,8 +29,7 @@ from als_assets.facility.compute import Compute
 from als_assets.facility.places import Place
 from als_assets.ledger import Dataset, Entry, Ledger, Manifest, Operation, Replica, ReplicaState
 from als_assets.ledger.acting import Actor, carry_out
-
-TIFF, ZARR = "recon_tiff", "recon_zarr"
+from als_assets.ledger.products import TIFF, ZARR
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from als_assets.errors import JobError
 from als_assets.facility.places import Place
 from als_assets.ledger import Dataset, Ledger, Manifest, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
+from als_assets.ledger.products import STAGED_RAW
 
-STAGED_RAW = "staged_raw"
 _DELETION_TAKES_S = 300.0
 _LOOK_S = 2.0
 

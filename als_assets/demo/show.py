@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from als_assets.compute.staging import STAGED_RAW
 from als_assets.demo.follow import Follower, Progress
 from als_assets.ledger import Dataset, Ledger, OutboxKind, Replica, ReplicaState
+from als_assets.ledger.products import STAGED_RAW
 from als_assets.words import size_words
 
 _ASSET_OF = {

@@ -13,7 +13,8 @@ from als_assets.facility import Facility
 from als_assets.facility.models import LocationClass
 from als_assets.facility.retention import RawLeft, Retention, RetentionRule
 from als_assets.ledger import ReplicaState
-from als_assets.retention.snapshot import RAW, STAGED_RAW, Copy, ProductKey, Snapshot
+from als_assets.ledger.products import RAW, STAGED_RAW
+from als_assets.retention.snapshot import Copy, ProductKey, Snapshot
 
 
 @dataclass(frozen=True)

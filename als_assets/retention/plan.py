@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from als_assets.facility import Facility
 from als_assets.facility.retention import Retention, RetentionRule
 from als_assets.ledger import ReplicaState
+from als_assets.ledger.products import RAW
 from als_assets.retention.evidence import Judge, Proof
-from als_assets.retention.snapshot import RAW, Copy, Snapshot
+from als_assets.retention.snapshot import Copy, Snapshot
 from als_assets.words import size_words
 
 

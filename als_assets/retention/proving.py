@@ -12,7 +12,8 @@ from typing import Any
 from als_assets.errors import CopyMismatch, PruneBlocked
 from als_assets.ledger import Ledger, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
-from als_assets.retention.snapshot import RAW, Scan, holds_and_work
+from als_assets.ledger.products import RAW
+from als_assets.retention.snapshot import Scan, holds_and_work
 from als_assets.transfer import FreshProof, TransferService
 
 

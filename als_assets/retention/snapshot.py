@@ -16,11 +16,9 @@ from sqlalchemy.orm import Session
 
 from als_assets.ledger import Dataset, Hold, Ledger, Operation, OperationKind, Replica, ReplicaState
 from als_assets.ledger.database import reading
+from als_assets.ledger.products import RAW, STAGED_RAW
 from als_assets.ledger.states import OPEN_OPERATIONS
 
-RAW = "raw"
-# A raw file that a job copied to its scratch: it never counts as a copy of the raw data, and can always be copied again.
-STAGED_RAW = "staged_raw"
 _S = ReplicaState
 
 ProductKey = tuple[str, str, str]  # dataset key, product, variant

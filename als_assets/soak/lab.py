@@ -25,14 +25,13 @@ from als_assets.ledger.acting import Actor
 from als_assets.ledger.database import reading
 from als_assets.ledger.datasets import NewDataset
 from als_assets.ledger.manifest import Entry
+from als_assets.ledger.products import RAW, STAGED_RAW, ZARR
 from als_assets.retention import Pruned, prune
 from als_assets.soak.places import ARCHIVE, BEAMLINE, DATA, RESULTS, SCRATCH, SPOT, STAGED, beamline_policy, soak_facility
-from als_assets.soak.watch import RAW, Watch
-from als_assets.soak.watch import STAGED as STAGED_RAW
+from als_assets.soak.watch import Watch
 from als_assets.soak.world import Files, PowerCut, World
 from als_assets.transfer import Mover, TransferService
 
-RECON = "recon_zarr"
 BEGIN = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
@@ -137,9 +136,9 @@ class Lab:
     def place_result(self, key: str, *, recipe: bool = True) -> None:
         """A result that was brought back and proven, without the work of it."""
         variant = self._variant(recipe)
-        row = self.ledger.replicas.expect(key, RECON, RESULTS, f"{key}/rec{variant}", variant)
-        if row.state is ReplicaState.EXPECTED and (key, RECON, variant) in self.world.truth:
-            self._proven(row, RECON, variant, self.world.truth[(key, RECON, variant)], {})
+        row = self.ledger.replicas.expect(key, ZARR, RESULTS, f"{key}/rec{variant}", variant)
+        if row.state is ReplicaState.EXPECTED and (key, ZARR, variant) in self.world.truth:
+            self._proven(row, ZARR, variant, self.world.truth[(key, ZARR, variant)], {})
 
     def run_job(self, key: str, *, recipe: bool = True) -> bool:
         """A job copies the raw file to its scratch and leaves its result there."""
@@ -158,12 +157,12 @@ class Lab:
         """Without a recipe nobody could make it again."""
         files = {f"{i}.tiff": f"slice {i} of {key}".encode() for i in range(2)}
         evidence = {"parameters": "{}", "report": {"image": f"microct@sha256:{'0' * 64}"}} if recipe else {}
-        self._made(key, RECON, self._variant(recipe), SCRATCH, f"{key}/rec{self._variant(recipe)}", files, evidence)
+        self._made(key, ZARR, self._variant(recipe), SCRATCH, f"{key}/rec{self._variant(recipe)}", files, evidence)
 
     def bring_back(self, key: str, *, recipe: bool = True) -> bool:
         variant = self._variant(recipe)
         path = f"{key}/rec{variant}"
-        return self.act(lambda actor: self.transfers.ensure_replica(actor, key, RECON, RESULTS, path, variant))
+        return self.act(lambda actor: self.transfers.ensure_replica(actor, key, ZARR, RESULTS, path, variant))
 
     def _variant(self, recipe: bool) -> str:
         return "" if recipe else "no-recipe"

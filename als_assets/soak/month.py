@@ -23,9 +23,9 @@ from sqlalchemy import event
 from als_assets.facility.retention import Retention
 from als_assets.ledger import Ledger, Replica, ReplicaState
 from als_assets.ledger.database import reading, sqlite_url
+from als_assets.ledger.products import RAW
 from als_assets.soak.lab import Lab
 from als_assets.soak.places import ALCF, ARCHIVE, DATA, beamline_policy
-from als_assets.soak.watch import RAW
 from als_assets.transfer.fetching import FOLDER
 
 HOURS = 30 * 24

@@ -17,9 +17,8 @@ from als_assets.facility.models import LocationClass
 from als_assets.facility.retention import RawLeft, Retention, RetentionRule
 from als_assets.ledger import Audit, Ledger, Replica, ReplicaState
 from als_assets.ledger.database import reading
+from als_assets.ledger.products import RAW, STAGED_RAW
 from als_assets.soak.world import What, World
-
-RAW, STAGED = "raw", "staged_raw"
 
 
 @dataclass
@@ -70,7 +69,7 @@ class Watch:
 
     def _product_may_go(self, path: str, what: What, rule: RetentionRule) -> bool:
         raw = [p for p, w in self._of(what[0]) if w[1] == RAW and self._good(p, rule.proof_max_age_days)]
-        if what[1] == STAGED:
+        if what[1] == STAGED_RAW:
             return bool(raw)
         good = {self._site(p) for p in self._others(path, what) if self._good(p, rule.proof_max_age_days)} - {self._site(path)}
         return len(good) >= rule.verified_copies_elsewhere or (bool(raw) and what[2] != "no-recipe")

@@ -16,6 +16,7 @@ from als_assets.facility.models import LocationClass
 from als_assets.facility.places import Place
 from als_assets.ledger import Ledger, Manifest, Operation, OperationKind, OperationState, Replica, ReplicaState
 from als_assets.ledger.acting import Actor, carry_out
+from als_assets.ledger.products import RAW
 from als_assets.transfer.acts import TransferAct
 from als_assets.transfer.breaker import Breaker
 from als_assets.transfer.deleting import Deletion, Deletions
@@ -30,7 +31,6 @@ from als_assets.words import duration_words, rate_words, size_words
 
 # Where to copy from, best first: what is meant to be read before what the detector writes to.
 _SOURCE_ORDER = [LocationClass.STAGING, LocationClass.ARCHIVE, LocationClass.SCRATCH, LocationClass.ACQUISITION]
-RAW = "raw"
 
 
 @dataclass(frozen=True)

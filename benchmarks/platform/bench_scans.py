@@ -41,7 +41,7 @@ class Bench:
         self.box = make_box(state, choose_ports(), settings={"quiet_s": 0, "steps": steps})
         self.processes = Processes(self.box, state, Path(__file__).parent.parent.parent)
         self.processes.start_all()
-        self.ledger = Ledger.at(load_facility(self.box.facility_file).state_dir)
+        self.ledger = Ledger.of(load_facility(self.box.facility_file))
         self.control = Control(self.box.simulator_url)
 
     def drop(self, name: str) -> float:

@@ -15,13 +15,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from als_assets.catalogue.gather import RAW, TIFF, ZARR
 from als_assets.catalogue.model import Record
 from als_assets.facility import load_facility
 from als_assets.facility.catalogue import CatalogueFile
 from als_assets.ledger import Entry, Ledger, Manifest, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
 from als_assets.ledger.datasets import NewDataset
+from als_assets.ledger.products import RAW, TIFF, ZARR
 from als_assets.platform import Platform
 from als_assets.simulator.box import Box, Ports, make_box
 from als_assets.simulator.config import load_config

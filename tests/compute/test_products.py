@@ -16,9 +16,10 @@ import pytest
 from bakery import ALCF, HOME, NERSC, OLCF, ROWS
 from facility_in_a_box import FOLDER, NERSC_RAW
 
-from als_assets.compute.service import TIFF, ZARR, variant_of
+from als_assets.compute.service import variant_of
 from als_assets.errors import ExportRefused, JobError, JobFailed
 from als_assets.ledger import OperationState, ReplicaState
+from als_assets.ledger.products import TIFF, ZARR
 from als_assets.simulator.detector import synthetic_scan
 
 

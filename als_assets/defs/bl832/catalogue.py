@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from als_assets.catalogue.delivery import Delivery, Fate
-from als_assets.catalogue.gather import TIFF, ZARR, RecordSource
+from als_assets.catalogue.gather import RecordSource
 from als_assets.catalogue.model import Record
 from als_assets.defs.bl832.common import BEAMLINE, scan_asset
 from als_assets.defs.bl832.raw import ensure_raw
@@ -20,6 +20,7 @@ from als_assets.defs.resources import PlatformResource
 from als_assets.defs.steps import working
 from als_assets.ledger import Dataset, OutboxKind, ReplicaState
 from als_assets.ledger.acting import Actor
+from als_assets.ledger.products import TIFF, ZARR
 from als_assets.platform import Platform
 
 

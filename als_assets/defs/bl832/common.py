@@ -15,7 +15,6 @@ GROUP = "bl832"
 OWNERS = ["team:bl832"]
 SCANS = dg.DynamicPartitionsDefinition(name="bl832_scans")
 
-RAW = "raw"
 # A Globus identity works on three tasks of a kind at a time: the limit of every pool in dagster.yaml.
 GLOBUS_POOL = "globus_mover"
 PRUNER_POOL = "globus_pruner"

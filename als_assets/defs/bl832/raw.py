@@ -9,11 +9,12 @@ from typing import Any
 
 import dagster as dg
 
-from als_assets.defs.bl832.common import BEAMLINE, GLOBUS_POOL, GROUP, OWNERS, RAW, SCANS, scan_asset
+from als_assets.defs.bl832.common import BEAMLINE, GLOBUS_POOL, GROUP, OWNERS, SCANS, scan_asset
 from als_assets.defs.evidence import board_link, copy_metadata, evidence_table, pictures_markdown
 from als_assets.defs.resources import PlatformResource
 from als_assets.defs.steps import working
 from als_assets.ledger.acting import Actor
+from als_assets.ledger.products import RAW
 from als_assets.platform import Platform
 from als_assets.transfer import Receipt
 

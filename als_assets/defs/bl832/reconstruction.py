@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from als_assets.compute.service import TIFF, ZARR, ProductReceipt
+from als_assets.compute.service import ProductReceipt
 from als_assets.defs.bl832.common import BEAMLINE, GLOBUS_POOL, scan_asset
 from als_assets.defs.bl832.raw import ensure_raw
 from als_assets.defs.evidence import Metadata, copy_metadata, product_metadata, view_link
@@ -23,6 +23,7 @@ from als_assets.intake.dispatch import choose_site
 from als_assets.ledger import Dataset, OperationKind, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
 from als_assets.ledger.datasets import parameters_of
+from als_assets.ledger.products import TIFF, ZARR
 from als_assets.ledger.states import OPEN_OPERATIONS
 from als_assets.platform import Platform
 

@@ -8,7 +8,7 @@ a tick may be killed anywhere and repeated, and files that arrived while nothing
 import dagster as dg
 
 from als_assets.compute.sites import Knowledge
-from als_assets.defs.bl832.common import BEAMLINE, RAW, SCANS
+from als_assets.defs.bl832.common import BEAMLINE, SCANS
 from als_assets.defs.bl832.jobs import scan_job
 from als_assets.defs.resources import PlatformResource
 from als_assets.facility import Release
@@ -16,6 +16,7 @@ from als_assets.facility.settings import Settings
 from als_assets.intake import Decision, decide
 from als_assets.ledger import Dataset, ReplicaState
 from als_assets.ledger.job_models import Waiting
+from als_assets.ledger.products import RAW
 from als_assets.platform import Platform
 from als_assets.words import size_words
 
