@@ -35,7 +35,7 @@ soak: .venv/.test
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]' && touch $@
 
 bench: .venv/.bench
-	for b in benchmarks/*/bench_*.py; do $(BIN)/python $$b || exit 1; done
+	for b in benchmarks/*.py; do $(BIN)/python $$b || exit 1; done
 
 clean:
 	rm -rf .venv .als .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis site als_assets.egg-info

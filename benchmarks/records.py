@@ -1,7 +1,7 @@
 """Records per second beside the plain pyscicat call sequence of the replaced ingester, and the cost of a second pass.
 
 Here: both against one SciCat (the simulated one, or ``--url`` for a real test server), interleaved, so that the load of the machine
-falls on both. Not here: assertions. Run: ``python benchmarks/catalogue/bench_records.py [--scans 200] [--json FILE]``.
+falls on both. Not here: assertions. Run: ``python benchmarks/records.py [--scans 200] [--json FILE]``.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ def main() -> None:
         users = {USER: ScicatUser(password=PASSWORD, groups=["ingestor"])}
         config = SimulatorConfig(state_dir=Path(folder) / "s", scicat=ScicatConfig(users=users, create_groups=["ingestor"]))
         with nullcontext() if options.url else Simulator(config) as simulator:
-            url = (options.url or simulator.url).rstrip("/").removesuffix("/api/v3")
+            address = str(options.url or (simulator and simulator.url))
+            url = address.rstrip("/").removesuffix("/api/v3")
             found = measure(url, options.scans, options.group)
     found |= {"server": "given" if options.url else "simulated", "python": platform.python_version(), "cores": os.cpu_count()}
     sys.stdout.write(json.dumps(found, indent=1) + "\n")

@@ -39,7 +39,7 @@ class Bench:
     def __init__(self, state: Path) -> None:
         steps = {"preview": False, "reconstruction": False}
         self.box = make_box(state, choose_ports(), settings={"quiet_s": 0, "steps": steps})
-        self.processes = Processes(self.box, state, Path(__file__).parent.parent.parent)
+        self.processes = Processes(self.box, state, Path(__file__).parent.parent)
         self.processes.start_all()
         self.ledger = Ledger.of(load_facility(self.box.facility_file))
         self.control = Control(self.box.simulator_url)

@@ -1,7 +1,7 @@
 """A stack of slices becomes an OME-Zarr store: ours against ngff-zarr and ome-zarr, on one stack, each in a fresh process.
 
 Here: a table of wall seconds, CPU seconds, peak memory and files with ratios, also as JSON. What belongs here is measuring. Not here: bars
-that must hold, because machines and their load differ. Run: ``python benchmarks/zarr/bench_zarr.py [SIDE] [--json FILE]``; a side of 1024
+that must hold, because machines and their load differ. Run: ``python benchmarks/zarr.py [SIDE] [--json FILE]``; a side of 1024
 needs 20 GB of disk and, for ngff-zarr, 12 GB of memory.
 """
 

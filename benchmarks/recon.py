@@ -1,7 +1,7 @@
 """Cost of a slice: our full chain against algotom, astra, scikit-image and the bare transforms, in one run on one machine.
 
 Here: a table of ratios for a few widths, also as JSON, and how two processes side by side scale. What belongs here is measuring.
-Not here: bars that must hold, because machines and their load differ. Run: ``python benchmarks/recon/bench_slices.py [--json FILE]
+Not here: bars that must hold, because machines and their load differ. Run: ``python benchmarks/recon.py [--json FILE]
 [--scale] [WIDTHxANGLES ...]``; competitors are in the extra [bench], one that is not installed is left out with a line that says so.
 """
 
@@ -205,9 +205,15 @@ def side_by_side(size: str, batches: int = 4) -> dict[str, dict[str, float]]:
 
 def alone(size: str, batches: int) -> None:
     """Prints the CPU and wall seconds of a slice over some batches."""
-    ours = Ours(*map(int, size.split("x")))
+    width, angles = map(int, size.split("x"))
+    ours = Ours(width, angles)
     ours.everything()
-    taken = times(once(lambda: [ours.everything() for _ in range(batches)]), 1 / (batches * ours.batch))
+
+    def work() -> None:
+        for _ in range(batches):
+            ours.everything()
+
+    taken = times(once(work), 1 / (batches * ours.batch))
     sys.stdout.write(f"{json.dumps(taken)}\n")
 
 

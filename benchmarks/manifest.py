@@ -34,9 +34,7 @@ def best(work: Callable[[], object]) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
-        folder, rows = Path(name), {}
-        rows |= manifests(folder)
-        rows |= sums(folder)
+        rows = manifests(Path(name)) | sums(Path(name))
     width = max(map(len, rows))
     sys.stdout.writelines(f"{name:<{width}}  {value}\n" for name, value in rows.items())
 

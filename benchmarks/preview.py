@@ -1,7 +1,7 @@
 """Time to the first look at a scan: the preview in a fresh process, its file not in memory, imports not counted.
 
 Here: a scan file of the beamline's width, and wall and CPU seconds of one preview. What belongs here is measuring. Not here: bars that must
-hold, because machines and their load differ. Run: ``python benchmarks/recon/bench_preview.py [ROWS] [--json FILE] [--place FOLDER]``; with
+hold, because machines and their load differ. Run: ``python benchmarks/preview.py [ROWS] [--json FILE] [--place FOLDER]``; with
 1266 rows, as the beamline has, the file takes 8.6 GB.
 """
 
