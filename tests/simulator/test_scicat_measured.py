@@ -102,3 +102,12 @@ def test_archive_managers_see_everything_and_change_only_the_lifecycle(either: S
     assert client.patch(route, json={"isOnCentralDisk": False}).json()["isOnCentralDisk"] is False
     for body in ({}, {"archivable": "x"}, {"dateOfDiskPurging": "yesterday"}):
         assert client.patch(route, json=body).status_code == 400
+
+
+def test_version_4_leaves_the_keys_of_metadata_encoded(either: Simulator, http: Http) -> None:
+    client = http(either)
+    metadata = {"/a/b": 1, "c.d": 2, "e f": 3, "µ": 4, "n": {"/x": 5}}
+    client.post("/v3/datasets", json={**RAW, "scientificMetadata": metadata})
+    assert client.get(pid_path()).json()["scientificMetadata"] == metadata
+    encoded = {"%2Fa%2Fb": 1, "c%2Ed": 2, "e%20f": 3, "%C2%B5": 4, "n": {"%2Fx": 5}}
+    assert client.get(pid_path(version="v4")).json()["scientificMetadata"] == encoded

@@ -16,7 +16,8 @@ from als_assets.simulator import clock
 from als_assets.simulator.config import ScicatConfig
 from als_assets.simulator.scicat import rules, search
 from als_assets.simulator.scicat.auth import Principal, RawError, ScicatAuth, ScicatError
-from als_assets.simulator.scicat.datasets import DATASET, Datasets, has_null, with_ids
+from als_assets.simulator.scicat.datasets import DATASET, Datasets
+from als_assets.simulator.scicat.shape import has_null, with_ids
 from als_assets.simulator.store import Doc, Store
 from als_assets.simulator.web import Call, reply, route
 

@@ -7,7 +7,6 @@ blocks and attachments below a dataset (``blocks``).
 from __future__ import annotations
 
 import json
-import uuid
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
@@ -17,7 +16,7 @@ from starlette.routing import BaseRoute
 from als_assets.simulator import clock
 from als_assets.simulator.config import ScicatConfig
 from als_assets.simulator.faults import FaultBook, FaultRule
-from als_assets.simulator.scicat import rules, search
+from als_assets.simulator.scicat import rules, search, shape
 from als_assets.simulator.scicat.auth import RawError, ScicatAuth, ScicatError
 from als_assets.simulator.scicat.units import with_si
 from als_assets.simulator.store import Doc, Store
@@ -25,12 +24,6 @@ from als_assets.simulator.web import Call, reply, route
 
 DATASET = "scicat_dataset"
 _MOST_BYTES = 16 << 20
-_PAIRS = {
-    "proposalId": "proposalIds",
-    "sampleId": "sampleIds",
-    "instrumentId": "instrumentIds",
-    "principalInvestigator": "principalInvestigators",
-}
 
 
 class Datasets:
@@ -86,12 +79,12 @@ class Datasets:
         if body.get("datasetName") == "":
             errors = {"datasetName": {"name": "ValidatorError", "message": "Path `datasetName` is required."}}
             raise RawError(500, {"errors": errors})
-        dataset = _new(body, principal.name)
+        dataset = shape.new(body, principal.name)
         if not self._store.insert(DATASET, dataset["pid"], dataset):
             raise ScicatError(409, f"A dataset with pid {dataset['pid']} already exists!")
-        if has_null(dataset["scientificMetadata"]):
+        if shape.has_null(dataset["scientificMetadata"]):
             self._after_null()
-        return reply(_shown(dataset, v4=v4), 201)
+        return reply(shape.shown(dataset, v4=v4), 201)
 
     def _after_null(self) -> None:
         """A null at the top of scientificMetadata: the record is stored, but 5.2 answers 500, and 4.27 answers and then dies."""
@@ -122,7 +115,7 @@ class Datasets:
         query = search.json_parameter(call, "filter")
         found = self._visible(call, query.get("where") or {})
         page = search.page(found, query.get("limits") or query, 10 if _is_v4(call) else 100)
-        return reply([_shown(doc, v4=_is_v4(call)) for doc in page])
+        return reply([_given(doc, call) for doc in page])
 
     def _full_query(self, call: Call) -> Response:
         found = self._visible(call, search.json_parameter(call, "fields"))
@@ -135,14 +128,14 @@ class Datasets:
     def _find_one(self, call: Call) -> Response:
         query = search.json_parameter(call, "filter")
         found = search.page(self._visible(call, query.get("where") or {}), query.get("limits") or {}, None)
-        return reply(_shown(found[0], v4=_is_v4(call))) if found else Response(status_code=200)
+        return reply(_given(found[0], call)) if found else Response(status_code=200)
 
     def _show(self, call: Call) -> Response:
         dataset, includes = self.read(call), call.queries("include")
         for name, kind in (("origdatablocks", "scicat_orig"), ("datablocks", "scicat_block"), ("attachments", "scicat_attachment")):
             if _is_v4(call) and (name in includes or "all" in includes):
-                dataset[name] = [_shown(doc) for doc in self._store.all(kind) if dataset["pid"] in doc["_datasets"]]
-        return reply(_shown(dataset, v4=_is_v4(call)))
+                dataset[name] = [shape.shown(doc) for doc in self._store.all(kind) if dataset["pid"] in doc["_datasets"]]
+        return reply(_given(dataset, call))
 
     # --- change --------------------------------------------------------------------------------------------------------
 
@@ -154,21 +147,30 @@ class Datasets:
         _refuse(rules.changed_dataset(body, v4=v4), v4=v4)  # the backend looks at the body first, then at the owner
         if not principal.owns(dataset):
             raise ScicatError(403, "Unauthorized to update this dataset")
-        poisoned = has_null(dataset["scientificMetadata"])
+        poisoned = shape.has_null(dataset["scientificMetadata"])
         with self._store.edit(DATASET, dataset["pid"]) as record:
-            _check_unmodified(call, record)
+            self._check_unmodified(call, record)
             if "datasetlifecycle" in body:
                 # What the body leaves out falls back to the defaults; only the lifecycle's own route merges.
-                body["datasetlifecycle"] = {**_new_lifecycle(), **body["datasetlifecycle"]}
+                body["datasetlifecycle"] = {**shape.new_lifecycle(), **body["datasetlifecycle"]}
             if v4:
                 record.update(size=0, numberOfFiles=0)
             if "scientificMetadata" in body:
                 body["scientificMetadata"] = with_si(body["scientificMetadata"] or {})
-            record.update({**body, **_pairs(body)}, updatedAt=clock.iso_millis(), updatedBy=principal.name)
+            record.update({**body, **shape.pairs_of(body)}, updatedAt=clock.iso_millis(), updatedBy=principal.name)
         # It fails on a null that is there (and 5.2 also on one that was) after the change is stored.
-        if has_null(record["scientificMetadata"]) or (poisoned and not self._old):
+        if shape.has_null(record["scientificMetadata"]) or (poisoned and not self._old):
             raise RawError(500, "Internal server error")
-        return reply(_shown(record, v4=v4))
+        return reply(shape.shown(record, v4=v4))
+
+    def _check_unmodified(self, call: Call, record: Doc) -> None:
+        """Backend 4.27 wants a time after the last change, 5.2 also takes that of the change; it is kept in milliseconds."""
+        header = call.request.headers.get("if-unmodified-since")
+        if not header:
+            return
+        known, changed = datetime.strptime(header, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC), clock.parse(record["updatedAt"])
+        if known < changed or (self._old and known == changed):
+            raise ScicatError(412, "Resource has been modified on server")
 
     def _lifecycle(self, call: Call) -> Response:
         if call.method == "GET":
@@ -183,7 +185,7 @@ class Datasets:
             raise ScicatError(400, words)
         if not (principal.lifecycle or principal.owns(dataset)):
             raise ScicatError(403, "Unauthorized to update this dataset")
-        if has_null(dataset["scientificMetadata"]):
+        if shape.has_null(dataset["scientificMetadata"]):
             raise RawError(500, "Internal server error")
         with self._store.edit(DATASET, dataset["pid"]) as record:
             record["datasetlifecycle"].update(body)
@@ -200,78 +202,14 @@ class Datasets:
         return reply(dataset)
 
 
-def _new(body: Doc, creator: str | None) -> Doc:
-    pid, moment = body.get("pid") or f"20.500.12345/{uuid.uuid4()}", clock.iso_millis()
-    counts = dict.fromkeys(("size", "packedSize", "numberOfFiles", "numberOfFilesArchived"), 0)
-    lists: Doc = {key: [] for key in ("accessGroups", "keywords", "techniques", "sharedWith", "relationships")}
-    return {
-        **counts,
-        **lists,
-        "isPublished": False,
-        "classification": "IN=medium,AV=low,CO=low",
-        **body,
-        "scientificMetadata": with_si(body.get("scientificMetadata") or {}),
-        **_pairs(body),
-        "pid": pid,
-        "_id": pid,
-        "techniques": with_ids(body.get("techniques") or []),
-        "datasetlifecycle": {**_new_lifecycle(), **body.get("datasetlifecycle", {})},
-        "version": "3",
-        "createdBy": creator,
-        "updatedBy": creator,
-        "createdAt": moment,
-        "updatedAt": moment,
-    }
-
-
-def _pairs(body: Doc) -> Doc:
-    """Version 3 has one proposal, sample, instrument and investigator, version 4 lists of them; both are kept."""
-    pairs: Doc = {}
-    if "investigator" in body:
-        body = {**body, "principalInvestigator": body["investigator"]}
-        pairs["principalInvestigator"] = body["investigator"]
-    for one, many in _PAIRS.items():
-        if one in body:
-            pairs[many] = [body[one]]
-        elif body.get(many):
-            pairs[one] = body[many][0]
-    return pairs
-
-
-def _new_lifecycle() -> Doc:
-    moment = clock.iso_millis()
-    return {
-        "archivable": True,
-        "retrievable": False,
-        "publishable": False,
-        "isOnCentralDisk": True,
-        "archiveStatusMessage": "datasetCreated",
-        "retrieveStatusMessage": "",
-        "retrieveIntegrityCheck": False,
-        "dateOfDiskPurging": moment,
-        "archiveRetentionTime": moment,
-        "dateOfPublishing": moment,
-        "publishedOn": moment,
-    }
-
-
-def has_null(metadata: Doc) -> bool:
-    """Whether a value at its top is null, which the backend does not survive."""
-    return None in metadata.values()
-
-
-def with_ids(items: list[Doc]) -> list[Doc]:
-    """The items as the database keeps them, each with an identifier."""
-    return [{**item, "_id": uuid.uuid4().hex[:24]} for item in items]
-
-
 def _is_v4(call: Call) -> bool:
     return call.path.startswith("/api/v4/")
 
 
-def _shown(doc: Doc, *, v4: bool = True) -> Doc:
-    """A record as it is given out; version 3 shows the investigator of a result only as its principalInvestigator."""
-    return {key: value for key, value in doc.items() if key != "_datasets" and (v4 or key != "investigator")}
+def _given(doc: Doc, call: Call) -> Doc:
+    """A record that was asked for: version 4 leaves the keys of its metadata encoded."""
+    shown = shape.shown(doc, v4=_is_v4(call))
+    return {**shown, "scientificMetadata": shape.encoded(shown["scientificMetadata"])} if _is_v4(call) else shown
 
 
 def _sentences(problems: rules.Problems) -> list[str]:
@@ -289,12 +227,3 @@ def _refuse(problems: rules.Problems, *, v4: bool) -> None:
 
 def _problem(name: str, constraints: dict[str, str]) -> Doc:
     return {"property": name, **({} if "whitelistValidation" in constraints else {"children": []}), "constraints": constraints}
-
-
-def _check_unmodified(call: Call, record: Doc) -> None:
-    header = call.request.headers.get("if-unmodified-since")
-    if not header:
-        return
-    known = datetime.strptime(header, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
-    if known < clock.parse(record["updatedAt"]).replace(microsecond=0):
-        raise ScicatError(412, "Resource has been modified on server")
