@@ -18,7 +18,7 @@ from als_assets.catalogue.follow import follow_copies, standing_of_row, tell
 from als_assets.catalogue.gather import RecordSource
 from als_assets.catalogue.lifecycle import disagreements
 from als_assets.catalogue.model import Json, Record, raw_pid
-from als_assets.catalogue.rights import TEST_NAME
+from als_assets.catalogue.rights import pid_of_test_record
 from als_assets.catalogue.stored import to_json
 from als_assets.errors import AlsError
 from als_assets.facility import ExportGate, Facility
@@ -93,7 +93,7 @@ class Reconciler:
         for start in range(0, len(wanted), _BATCH):
             found += self._compared(wanted[start : start + _BATCH], open_pids)
         found += self._refused()
-        test_record = f"{self.facility.scicat.pid_prefix}/{TEST_NAME}-{self.facility.scicat.ingest_group}"
+        test_record = pid_of_test_record(self.facility.scicat.pid_prefix, self.facility.scicat.ingest_group)
         return found + self._without_scan({w.pid for w in wanted} | staying | {test_record})
 
     def repair(self, findings: Sequence[Finding], actor: Actor) -> Iterator[str]:

@@ -122,13 +122,14 @@ class ScicatUser(_Model):
 
 class ScicatConfig(_Model):
     """Accounts, the groups with special rights, and which backend's habits to show. ``picture_groups`` may add attachments of their own
-    identifiers to what they do not own."""
+    identifiers to what they do not own. ``pid_pattern``: the site's rule for identifiers, a regular expression."""
 
     users: dict[str, ScicatUser] = Field(default_factory=dict)
     create_groups: list[str] = Field(default_factory=list)
     lifecycle_groups: list[str] = Field(default_factory=list)
     delete_groups: list[str] = Field(default_factory=list)
     picture_groups: list[str] = Field(default_factory=list)
+    pid_pattern: str = ""
     personality: Literal["5.2", "4.27"] = "5.2"
     token_ttl_s: float = Field(default=3600, gt=0)
 

@@ -7,6 +7,7 @@ Here: the commands in this process. Not here: ``reconcile`` as such (``test_reco
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from catalogue_world import FOLDER, world_in
 from typer.testing import CliRunner, Result
 
 from als_assets.cli import app
-from als_assets.errors import AlsError, ConfigError, ExportRefused, ScanNotHdf5, ScanUnreadable, SecretUnavailable
+from als_assets.errors import AlsError, ConfigError, ExportRefused, RecordInvalid, ScanNotHdf5, ScanUnreadable, SecretUnavailable
 from als_assets.simulator.config import ScicatConfig, ScicatUser, SimulatorConfig
 from als_assets.simulator.detector import synthetic_scan
 from als_assets.simulator.server import Simulator
@@ -143,6 +144,28 @@ def test_without_the_right_to_delete_the_test_record_is_used_again(server: Simul
     assert left[0]["ownerGroup"] == "als-assets-check"
     als("check", "--facility", facility())
     assert not [item for item in server.control.records() if item["datasetName"] == "als-assets-check"]
+
+
+@pytest.mark.parametrize(("prefix", "fits"), [("als", True), ("20.500.11935", False)])
+def test_a_sites_rule_for_identifiers_is_met_or_told(
+    tmp_path: Path, facility: Callable[..., Path], scan: Path, prefix: str, fits: bool
+) -> None:
+    users = {name: ScicatUser(password=PASSWORD, groups=["als_ingest"], admin=name == "boss") for name in ("ingestor", "boss")}
+    rule = f"^{re.escape(prefix)}/[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$"
+    config = ScicatConfig(users=users, create_groups=["als_ingest"], pid_pattern=rule)
+    with Simulator(SimulatorConfig(state_dir=tmp_path / "strict", scicat=config)) as strict:
+        path = facility()
+        document = yaml.safe_load(path.read_text())
+        document["scicat"]["api_url"] = f"{strict.url}/api/v3"
+        path.write_text(yaml.safe_dump(document))
+        checked = als("check", "--facility", path)
+        assert checked.exit_code == (0 if fits else 1), checked.output
+        assert ("create - SciCat would not validate a record: PID is not following required standards (400)" in checked.output) is not fits
+        if fits:
+            assert als("ingest", scan, "--facility", path).exit_code == 0
+        else:
+            with pytest.raises(RecordInvalid, match="PID is not following"):
+                als("ingest", scan, "--facility", path)
 
 
 def test_read_only_writes_nothing_and_leaves_open_what_it_cannot_learn(server: Simulator, facility: Callable[..., Path]) -> None:

@@ -7,6 +7,7 @@ blocks and attachments below a dataset (``blocks``).
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
@@ -31,7 +32,7 @@ class Datasets:
 
     def __init__(self, config: ScicatConfig, store: Store, auth: ScicatAuth, faults: FaultBook) -> None:
         self._store, self._auth, self._faults = store, auth, faults
-        self._old = config.personality == "4.27"
+        self._old, self._pid_pattern = config.personality == "4.27", config.pid_pattern
 
     def routes(self, base: str) -> list[BaseRoute]:
         """All routes of this class below ``base`` (/api/v3 or /api/v4)."""
@@ -74,6 +75,7 @@ class Datasets:
         if len(call.body) > _MOST_BYTES:
             raise RawError(500, "Internal server error")
         _refuse(rules.new_dataset(body, v4=v4, old=self._old), v4=v4)
+        self._check_pid(body)
         if v4 and not body.get("owner"):
             raise RawError(500, {"message": "Dataset validation failed: owner: Path `owner` is required."})
         if body.get("datasetName") == "":
@@ -86,6 +88,10 @@ class Datasets:
             self._after_null()
         return reply(shape.shown(dataset, v4=v4), 201)
 
+    def _check_pid(self, body: Doc) -> None:
+        if body.get("pid") and not re.search(self._pid_pattern, body["pid"]):
+            raise ScicatError(400, "PID is not following required standards")
+
     def _after_null(self) -> None:
         """A null at the top of scientificMetadata: the record is stored, but 5.2 answers 500, and 4.27 answers and then dies."""
         if not self._old:
@@ -96,6 +102,7 @@ class Datasets:
         if not self._auth.principal(call).creator:
             raise ScicatError(403, "Forbidden resource")
         body = call.json()
+        self._check_pid(body)
         found = rules.new_dataset(body, v4=_is_v4(call), old=self._old)
         # What would be refused as unknown is not looked at here.
         problems = {key: constraints for key, constraints in found.items() if "whitelistValidation" not in constraints}
