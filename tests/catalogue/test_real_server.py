@@ -237,8 +237,9 @@ def test_a_scan_is_recorded_once_and_found_by_any_name(server: Server, scan: Cal
         second = desk.ingest(path, "bl832", below=path.parent.parent)
         assert (second.created, second.patched, second.files, second.attachments) == (False, (), 0, 0)
         assert server.stored(first.pid) == before
-        for key in (first.pid, str(path), name):
+        for key in (first.pid, str(path)):
             assert [record["pid"] for record in desk.show(key, "bl832")] == [first.pid], key
+        assert first.pid in [record["pid"] for record in desk.show(name, "bl832")], "others may have a scan of that name"
 
 
 def test_every_field_of_a_record_arrives(server: Server) -> None:
