@@ -57,6 +57,8 @@ def _follow(base: str, child: subprocess.Popen[bytes], limit_s: float, warning_s
     """Watch the script until it ends, the limit, the stop file, or until somebody has declared this process dead."""
     began = beat = time.time()
     word, warned, kill_at = "", False, 0.0
+    # Never in its first moments: a script that was not yet ready to hear the warning would die of it.
+    warn_after_s = limit_s - min(warning_s, limit_s / 2)
     while True:
         pid, status, usage = os.wait4(child.pid, os.WNOHANG)
         now = time.time()
@@ -69,7 +71,7 @@ def _follow(base: str, child: subprocess.Popen[bytes], limit_s: float, warning_s
         if not word and (Path(base + ".stop").exists() or Path(base + ".end").exists() or now - began > limit_s):
             word, kill_at = ("TIMEOUT" if now - began > limit_s else "CANCELLED"), now + 10
             _signal_group(child.pid, signal.SIGTERM)
-        elif not word and not warned and now - began > limit_s - warning_s:
+        elif not word and not warned and now - began > warn_after_s:
             warned = True
             os.kill(child.pid, signal.SIGTERM)  # the script alone: its trap writes down that the time is nearly over
         elif word and now > kill_at:

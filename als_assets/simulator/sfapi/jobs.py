@@ -231,7 +231,8 @@ class Scheduler:
             if time.time() - job["_cancelled"] > self._config.kill_wait_s:
                 folder.kill()
             return
-        if job["warning"] and not job["_warned"] and ran_s > job["limit_s"] - job["warning"][1]:
+        # Slurm knows whole minutes, so that no script is warned in its first moments; here jobs of seconds are not, either.
+        if job["warning"] and not job["_warned"] and ran_s > job["limit_s"] - min(job["warning"][1], job["limit_s"] / 2):
             self._store.update(self._job, job["jobid"], _warned=True)
             folder.signal_script(job["warning"][0])
         if ran_s > job["limit_s"]:
