@@ -1,7 +1,7 @@
 """Random histories: never fewer verified copies than required, unless the world itself destroyed them.
 
-Here: how many are tried, and that the check can fail. Not here: what happens in one (``machine``). ``make test`` tries 1,000 steps (about 150 deletions),
-CI 10,000 (``make histories``), and ``make soak`` 100,000.
+Here: how many are tried, and that the check can fail. Not here: what happens in one (``machine``). ``make test`` tries 1,000 steps with
+about 150 deletions, CI 10,000 (``make histories``), and ``make soak`` 100,000.
 """
 
 from __future__ import annotations
