@@ -1,7 +1,7 @@
 """Random histories: never fewer verified copies than required, unless the world itself destroyed them.
 
-Here: how many are tried, and that the check can fail. Not here: what happens in one (``machine``). ``make test`` tries 2,000 steps,
-CI 10,000 (``make histories``), and ``make soak`` 100,000.
+Here: how many are tried, and that the check can fail. Not here: what happens in one (``machine``). ``make test`` tries 1,000 steps with
+about 150 deletions, CI 10,000 (``make histories``), and ``make soak`` 100,000.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from machine import Histories, Record
 
-STEPS = int(os.environ.get("ALS_SOAK_STEPS", "2000"))
+STEPS = int(os.environ.get("ALS_SOAK_STEPS", "1000"))
 A_HISTORY = 50
 
 
@@ -43,4 +43,4 @@ def test_every_history_keeps_the_promise(capsys: pytest.CaptureFixture[str], tmp
     words = f"{steps} steps in {Counted.histories} histories: {Counted.deletions} deletions, {Counted.refusals} refused or called off"
     with capsys.disabled():
         print(f"\n{words}")
-    assert steps >= STEPS and Counted.deletions > STEPS / 200 and Counted.refusals > STEPS / 1000
+    assert steps >= STEPS and Counted.deletions > STEPS / 50 and Counted.refusals > STEPS / 1000
