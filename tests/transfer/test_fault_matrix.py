@@ -128,6 +128,8 @@ class Work:
         for task in self.tasks:
             if task["status"] == "INACTIVE":
                 self.bench.control.resume(task["task_id"])
+        # The task itself notices at its next look; until then every attempt would find it suspended still.
+        self.bench.control.wait_for(lambda: all(task["status"] != "INACTIVE" for task in self.tasks), what="the resumed tasks")
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
