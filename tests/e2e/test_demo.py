@@ -23,8 +23,12 @@ from tests.e2e.world import REPOSITORY
 TOOTH = Path(os.environ.get("ALS_TEST_TOOTH", REPOSITORY.parent / "shared" / "data" / "tooth.h5"))
 
 
+# As a terminal starts it: what runs in the background of a shell has Ctrl-C switched off, and so have its children.
+ALS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from als_assets.cli import main; main()"
+
+
 def demo(state: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from als_assets.cli import main; main()", "demo", "--state", str(state), *arguments]
+    command = [sys.executable, "-c", ALS, "demo", "--state", str(state), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=REPOSITORY)
 
 
