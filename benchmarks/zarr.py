@@ -133,6 +133,9 @@ def main() -> None:
     parser.add_argument("side", nargs="?", type=int, default=256, help="voxels along each side (default: 256)")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", default="", help="writers with this in their name, and the one that they are measured against")
+    parser.add_argument(
+        "--rounds", type=int, default=2, help="of which the quicker counts: on a virtual machine the first waits for memory"
+    )
     parser.add_argument("--place", type=Path, help="folder on the disk to measure (default: the temporary folder)")
     options = parser.parse_args()
     chosen = {name: program for name, program in CANDIDATES.items() if name == BASELINE or not options.only or options.only in name}
@@ -141,9 +144,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.place) as place:
         source = Path(place) / "recv"
         make_stack(source, options.side)
-        for name, program in chosen.items():
+        for name, program in list(chosen.items()) * options.rounds:
             settle(source)
-            results[name] = measure(program, source, Path(place) / "store.zarr")
+            found = measure(program, source, Path(place) / "store.zarr")
+            results[name] = min(results.get(name, found), found, key=lambda seen: seen["wall_s"])
     header = f"{options.side}^3 float32, {os.cpu_count()} processors, load before {load:.1f}, {date.today()}"
     sys.stdout.write(f"{header}\n\n{table(results)}\n")
     if options.json:
