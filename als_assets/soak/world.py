@@ -268,9 +268,9 @@ class World:
         missing = [path for path in paths if path not in self.blobs]
         if fault != "kept":
             for path in paths:
-                if path in self.blobs:
+                if path in self.blobs:  # what was destroyed before stays known as destroyed
                     self._remove(path)
-                self.spoiled.pop(path, None)
+                    self.spoiled.pop(path, None)
         return {"failed": f"FILE_NOT_FOUND {missing[0]}"} if missing else {}
 
     def _call(self, *places: Place) -> None:

@@ -22,6 +22,8 @@ S = ReplicaState
 NOW = Retention(grace_hours=0, rules={LocationClass.ACQUISITION: RetentionRule(min_age_days=1, proof_max_age_days=1)})
 STAGED_TOO = Retention(grace_hours=0, rules={LocationClass.SCRATCH: RetentionRule(min_age_days=1)})
 
+DATA_TOO = Retention(grace_hours=0, rules={LocationClass.STAGING: RetentionRule(min_age_days=1, raw=RawLeft(copies=1, sites=1))})
+
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
@@ -51,6 +53,17 @@ def test_all_well_the_detector_is_cleaned(lab: Lab) -> None:
     (done,) = lab.prune()
     assert done.outcome == "deleted" and "2 copies remain at" in done.words
     assert at(lab, SPOT) not in lab.world.blobs and lab.watch.broken == []
+
+
+def test_a_copy_that_was_destroyed_before_it_was_deleted_is_no_loss_of_ours(lab: Lab) -> None:
+    """Once two copies had to be left; of these the world destroys one, which a milder rule then has deleted."""
+    assert [pruned.outcome for pruned in lab.prune()] == ["deleted"] and lab.watch.left == {"sand": 2}
+    lab.retention = DATA_TOO
+    lab.now += timedelta(days=5)
+    lab.world.spoil(at(lab, DATA), "gone")
+    assert [pruned.outcome for pruned in lab.prune()] == ["deleted"] and state(lab, DATA) is S.DELETED
+    lab.watch.hourly(everything=True)
+    assert lab.watch.broken == [] and lab.world.intact(at(lab, ARCHIVE))
 
 
 @pytest.mark.parametrize("site", [DATA, ARCHIVE])
