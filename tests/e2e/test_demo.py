@@ -54,7 +54,7 @@ def test_real_scan_goes_all_the_way(tmp_path: Path) -> None:
     output = finish(process, 240)
     assert process.returncode == 0, output
     assert "1 of 1 scans came to their end." in output
-    for asset in ("raw_on_data832", "raw_on_nersc", "recon_tiff", "recon_zarr", "recon_on_data832", "SciCat record"):
+    for asset in ("raw_on_data832", "raw_on_nersc", "recon_tiff", "recon_zarr", "recon_on_data832", "scicat_record", "scicat_recon_record"):
         assert asset in output
     stacks = list((state / "box" / "data832" / "data" / "scratch" / "globus_share").glob("*/rec*/*.tiff"))
     assert len(stacks) == 2, "the tooth has two rows"
