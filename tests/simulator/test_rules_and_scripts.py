@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -277,6 +278,18 @@ def test_wrapper_endings(tmp_path: Path, script: str, changes: dict[str, str], e
     assert ending is not None
     assert (ending.exit, ending.signal) == (exit_code, number)
     assert job.started()
+
+
+@pytest.mark.parametrize("how", ["blocked", "ignored"])
+def test_a_script_hears_signals_that_its_caller_does_not(tmp_path: Path, how: str) -> None:
+    handler = signal.signal(signal.SIGTERM, signal.SIG_IGN) if how == "ignored" else signal.getsignal(signal.SIGTERM)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM} if how == "blocked" else ())
+    try:
+        ending = run_wrapped(tmp_path, "#!/bin/sh\nkill -TERM $$\n").ending()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGTERM, handler)
+    assert ending is not None and (ending.exit, ending.signal) == (0, 15)
 
 
 def test_wrapper_needs_nothing_of_this_package() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ def main(folder: Path) -> None:
     if os.fork():
         return  # The caller need not wait for the job, nor reap it.
     os.setsid()
+    _hear_every_signal()
     started = time.time()
     try:
         with Path(job["output"]).open("ab") as output, Path(job["error"]).open("ab") as error:
@@ -48,6 +50,13 @@ def main(folder: Path) -> None:
     code = os.waitstatus_to_exitcode(status)
     ending = {"exit": max(code, 0), "signal": max(-code, 0), "start": started, "end": time.time(), "maxrss_kib": usage.ru_maxrss}
     write(folder / "exit.json", ending)
+
+
+def _hear_every_signal() -> None:
+    """As under Slurm, whatever the process that called ignores or has blocked at the moment: a script could not be stopped otherwise."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def write(path: Path, document: dict[str, float]) -> None:
