@@ -5,18 +5,15 @@ Here: the commands. Not here: what must be true for it (``transfer.settling``), 
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from als_assets.cli.common import FacilityOption, WhoOption, platform_for, say
+from als_assets.cli.common import FacilityOption, WhoOption, actor_for, platform_for, say
 from als_assets.errors import AlsError, LedgerError
 
 if TYPE_CHECKING:  # the clients of all services take two seconds to import, and `als --help` needs none
     from als_assets.ledger import Replica
-    from als_assets.ledger.acting import Actor
     from als_assets.platform import Platform
 
 app = typer.Typer(no_args_is_help=True, help="A copy in doubt: have it read again, make it anew, or declare it lost.")
@@ -44,10 +41,10 @@ def copy_prove(
     parts = platform_for(facility)
     replica = _copy(parts, key, product, variant, at)
     if replica.state is ReplicaState.VERIFIED:
-        proof = parts.transfers.prove_again(_actor(parts), replica, 0.0)
+        proof = parts.transfers.prove_again(actor_for(parts, "als copy"), replica, 0.0)
         say(f"The copy {replica.name} is what it should be: {proof.how}.")
         return
-    proven = parts.transfers.settling.prove(_actor(parts), replica, who=who, reason=reason)
+    proven = parts.transfers.settling.prove(actor_for(parts, "als copy"), replica, who=who, reason=reason)
     say(f"The copy {proven.name} is what it should be, and counts again.")
 
 
@@ -72,7 +69,7 @@ def copy_replace(
         )
     why = f"{who} has it made again from another copy: {reason}"
     parts.ledger.audit.note(replica.name, why=why, dataset_key=key, evidence={"was": replica.evidence}, who=who)
-    receipt = parts.transfers.ensure_replica(_actor(parts), key, product, at, replica.path, variant)
+    receipt = parts.transfers.ensure_replica(actor_for(parts, "als copy"), key, product, at, replica.path, variant)
     say(f"The copy {replica.name} was made again from {receipt.evidence.get('copied_from')}.")
 
 
@@ -114,12 +111,3 @@ def _vouched_for(parts: Platform, at: str) -> list[Replica]:
 
     parts.facility.location(at)
     return [r for r in parts.ledger.replicas.at_location(at) if r.state in (ReplicaState.VERIFIED, ReplicaState.SUSPECT)]
-
-
-def _actor(parts: Platform) -> Actor:
-    from als_assets.ledger.acting import Actor
-    from als_assets.ledger.workers import Life
-
-    run = f"als copy {os.getpid()} {datetime.now(UTC):%Y%m%d%H%M%S}"
-    parts.ledger.workers.register(run, None)
-    return Actor(run, lambda other: parts.ledger.workers.life_of(other) is Life.GONE, tell=say)

@@ -6,7 +6,6 @@ Here: the commands and their tables. Not here: the rules and the deletions (``re
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from als_assets.cli.common import FacilityOption, JsonOption, platform_for, say
+from als_assets.cli.common import FacilityOption, JsonOption, actor_for, platform_for, say
 from als_assets.words import size_words
 
 if TYPE_CHECKING:  # the record's libraries are slow to import, and `als --help` needs none
@@ -86,8 +85,6 @@ def prune_run(
     beamline: BeamlineOption = "bl832",
 ) -> None:
     """Announce what is due, and delete what was announced long enough ago, with fresh proof. The schedule does this every night."""
-    from als_assets.ledger.acting import Actor
-    from als_assets.ledger.workers import Life
     from als_assets.retention import prune
     from als_assets.retention.space import mounted_space
 
@@ -96,9 +93,7 @@ def prune_run(
     if not rules.enabled:
         say("Retention is switched off in the settings: nothing is deleted.")
         return
-    run = f"als prune run {os.getpid()} {datetime.now(UTC):%Y%m%d%H%M%S}"
-    parts.ledger.workers.register(run, None)
-    actor = Actor(run, lambda other: parts.ledger.workers.life_of(other) is Life.GONE, tell=say)
+    actor = actor_for(parts, "als prune run")
     space = mounted_space(parts.facility)
     done = prune(parts.facility, rules, parts.ledger, parts.transfers, actor, dry_run=dry_run, free_bytes=space)
     for pruned in done:

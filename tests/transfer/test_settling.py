@@ -30,7 +30,7 @@ def scan(bench: Bench) -> Dataset:
 @pytest.fixture
 def als(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr(copies, "platform_for", lambda _facility: bench.platform)
-    monkeypatch.setattr(copies, "_actor", lambda _parts: bench.actor())
+    monkeypatch.setattr(copies, "actor_for", lambda _parts, _command: bench.actor())
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(app, ["copy", *arguments, "--reason", "a disk was swapped", "--who", "ada"])
