@@ -6,7 +6,7 @@ talks (``globus``, ``posix``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +28,7 @@ from als_assets.ledger import Ledger, Manifest, Operation, OperationKind, Operat
 from als_assets.ledger.acting import Ended, Running
 from als_assets.transfer import globus_states
 from als_assets.transfer.breaker import caused_by_collection, trouble_of
-from als_assets.transfer.mover import History, Mover, TaskState, TaskView, TransferRequest
+from als_assets.transfer.mover import FileFacts, History, Mover, TaskState, TaskView, TransferRequest
 from als_assets.transfer.progress import Progress
 from als_assets.transfer.verify import Comparison, compare, task_differences
 from als_assets.words import duration_words
@@ -183,6 +183,7 @@ class TransferAct(MoverAct):
     todo: TransferRequest
     manifest: Manifest
     check: Callable[[], dict[str, Any]] | None = None
+    seen: Mapping[str, FileFacts] | None = field(default=None, init=False)  # what this process found there, compared and right
     kind = OperationKind.TRANSFER
     failure = TransferFailed
     _progress: Progress | None = field(default=None, init=False)
@@ -225,6 +226,7 @@ class TransferAct(MoverAct):
                 evidence |= self.check()
         except CopyMismatch as error:
             return Ended(OperationState.FAILED, error.sentence, {**evidence, "sentence": error.sentence}, error)
+        self.seen = found.seen
         evidence["metrics"] = self._metrics(operation, view, history)
         return Ended(OperationState.SUCCEEDED, "copied; files and sizes were compared at the destination", evidence)
 

@@ -23,7 +23,7 @@ from als_assets.transfer.deleting import Deletion, Deletions
 from als_assets.transfer.fetching import Fetcher
 from als_assets.transfer.health import IdentityHealth, identities_health
 from als_assets.transfer.looking import Looks, manifest_of, other_sums
-from als_assets.transfer.mover import DeleteRequest, Mover, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, FileFacts, Mover, TransferRequest
 from als_assets.transfer.proving import FreshProof, Proofs
 from als_assets.transfer.settling import Settling
 from als_assets.transfer.tidying import TidyAct, excludes, leftovers, tidy_key
@@ -175,7 +175,7 @@ class TransferService:
         except (TransferFailed, TransferDamaged, CopyMismatch) as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)
             raise
-        self._verified(target, sums[0] if sums else manifest, source, operation)
+        self._verified(target, sums[0] if sums else manifest, source, operation, act.seen)
         return operation
 
     def _hash_check(self, request: TransferRequest, manifest: Manifest, sums: list[Manifest]) -> Callable[[], dict[str, Any]] | None:
@@ -200,13 +200,16 @@ class TransferService:
 
         return check
 
-    def _verified(self, target: Replica, manifest: Manifest, source: Replica, operation: Operation) -> None:
+    def _verified(
+        self, target: Replica, manifest: Manifest, source: Replica, operation: Operation, seen: Mapping[str, FileFacts] | None
+    ) -> None:
+        """``seen``: what the comparison found at the destination; None where an earlier process made it, then it is looked at once more."""
         outcome = operation.outcome
         sha256 = None
         if manifest.is_single_file:
             sha256 = outcome.get("sha256") or source.sha256
             manifest = Manifest.single(manifest.size_bytes, sha256)
-        seen = self._looks.files(target) or {}
+        seen = self._looks.files(target) or {} if seen is None else seen
         manifest = manifest.with_times({name: facts.mtime_s for name, facts in seen.items()})
         task, metrics = outcome.get("task", {}), outcome.get("metrics", {})
         evidence = {

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from als_assets.facility.places import Place
 from als_assets.ledger import Manifest
-from als_assets.transfer.mover import Mover
+from als_assets.transfer.mover import FileFacts, Mover, sizes
 
 # Up to so many files the listing is enough; beyond, a sample is asked for one by one, because one listing may be old or cut off.
 EVERY_FILE = 1000
@@ -23,17 +23,19 @@ SAMPLE = 100
 
 @dataclass(frozen=True)
 class Comparison:
-    """``wrong`` is empty when everything is as it should be; ``extra`` are files that do not belong there."""
+    """``wrong`` is empty when everything is as it should be; ``extra`` are files that do not belong there, ``seen`` all that do or not."""
 
     wrong: list[str]
     extra: list[str]
     evidence: dict[str, Any]
+    seen: Mapping[str, FileFacts] = field(default_factory=dict)
 
 
 def compare(mover: Mover, place: Place, manifest: Manifest, seed: str) -> Comparison:
     """Every file by name and size; beyond 1,000 files also a sample of 100, drawn by ``seed``, each looked at by itself."""
-    found = mover.listing(place)
-    if found is None:
+    seen = mover.files(place)
+    found = sizes(seen)
+    if seen is None or found is None:
         return Comparison(["nothing is there"], [], {"compared_files": 0})
     wanted = {entry.path: entry.size_bytes for entry in manifest.entries}
     wrong = manifest.differences(found)
@@ -48,7 +50,7 @@ def compare(mover: Mover, place: Place, manifest: Manifest, seed: str) -> Compar
             f"'{name}' was listed with {wanted[name]} bytes, but is not so" for name in drawn if mover.size_of(place, name) != wanted[name]
         ]
         evidence |= {"sampled": len(drawn), "sample_seed": seed}
-    return Comparison(wrong, sorted(found.keys() - wanted.keys()), evidence)
+    return Comparison(wrong, sorted(found.keys() - wanted.keys()), evidence, seen)
 
 
 def sample(manifest: Manifest, seed: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -13,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from als_assets.errors import CopyMismatch, NoVerifiedSource
+from als_assets.facility.places import Place
 from als_assets.ledger import Entry, Manifest, ReplicaState
 from als_assets.transfer import verify
 from als_assets.transfer.globus import GlobusMover
+from als_assets.transfer.posix import PosixMover
 from als_assets.transfer.tidying import TEMPORARY, leftovers
 
 SLICES = {f"slice_{n:05d}.tiff": bytes([n]) * (500 + n) for n in range(12)} | {"parameters.json": b"{}", "deep/er/note.txt": b"hello"}
@@ -38,6 +41,30 @@ def test_a_stack_travels_as_one_recursive_item_and_every_file_is_compared(bench:
     assert [(rule["method"], rule["name"]) for rule in task["document"]["filter_rules"]] == [("exclude", p) for p in TEMPORARY]
     assert receipt.evidence["files_compared"] == len(SLICES)
     assert bench.replica(scan, SCRATCH, "recon_tiff").manifest.files == len(SLICES)
+
+
+def test_what_arrived_is_not_listed_again_for_its_times(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing asks once for each folder, of which a volume has hundreds."""
+    scan = bench.admit()
+    stack = bench.stack(scan, SLICES)
+    seen: list[str] = []
+
+    def count_looks_of(mover: type[Any]) -> None:
+        files = mover.files
+
+        def counted(self: object, place: Place) -> object:
+            seen.append(place.location_name)
+            return files(self, place)
+
+        monkeypatch.setattr(mover, "files", counted)
+
+    count_looks_of(GlobusMover)
+    count_looks_of(PosixMover)
+    _bring(bench, scan, stack.path)
+
+    assert seen.count(SCRATCH) == 2, "by the mover to compare it, by us to hash it"
+    manifest = bench.replica(scan, SCRATCH, "recon_tiff").manifest
+    assert manifest is not None and all(entry.mtime_s for entry in manifest.entries)
 
 
 def test_a_stack_with_a_stranger_in_it_is_no_source(bench: Bench) -> None:
