@@ -13,6 +13,7 @@ from als_assets.board.records import ScanRecord
 from als_assets.facility import Facility
 from als_assets.facility.models import LocationClass
 from als_assets.ledger import Replica, ReplicaState
+from als_assets.ledger.products import RAW
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _counts(facility: Facility, replica: Replica) -> bool:
     """A location that left the facility file counts for nothing: nobody could say at which site it is."""
     location = facility.locations.get(replica.location)
     kept = location is not None and location.location_class is not LocationClass.VIEW
-    return kept and replica.product == "raw" and replica.state is ReplicaState.VERIFIED
+    return kept and replica.product == RAW and replica.state is ReplicaState.VERIFIED
 
 
 def _sites(facility: Facility, record: ScanRecord, verified: list[Replica]) -> tuple[SiteCopies, ...]:

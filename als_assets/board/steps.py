@@ -15,7 +15,7 @@ from als_assets.board.verdict import Matter, Step, StepState, judge
 from als_assets.facility import Facility
 from als_assets.facility.models import BeamlineSetup
 from als_assets.ledger import Operation, OperationKind, OperationState, OutboxKind, Replica, ReplicaState
-from als_assets.ledger.products import TIFF, ZARR
+from als_assets.ledger.products import RAW, TIFF, ZARR
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ def _matter(record: ScanRecord, replicas: list[Replica], products: tuple[str, ..
 
 
 def _raw_at_home(record: ScanRecord, setup: BeamlineSetup, _preview_at: datetime | None) -> Matter:
-    return _matter(record, _copies(record, ("raw",), setup.raw), ("raw",), OperationKind.TRANSFER)
+    return _matter(record, _copies(record, (RAW,), setup.raw), (RAW,), OperationKind.TRANSFER)
 
 
 def _raw_remote(record: ScanRecord, setup: BeamlineSetup, _preview_at: datetime | None) -> Matter:
-    return _matter(record, _copies(record, ("raw",), setup.raw_remote), ("raw",), OperationKind.TRANSFER)
+    return _matter(record, _copies(record, (RAW,), setup.raw_remote), (RAW,), OperationKind.TRANSFER)
 
 
 def _made(product: str) -> Callable[[ScanRecord, BeamlineSetup, datetime | None], Matter]:

@@ -16,6 +16,7 @@ from als_assets.board.links import Link, partition_page, remote_pages, run_page,
 from als_assets.board.records import ScanRecord
 from als_assets.facility import Facility
 from als_assets.ledger import Audit, Operation, OperationKind, OperationState, OutboxRow, Replica, ReplicaState
+from als_assets.ledger.products import RAW
 from als_assets.ledger.states import OPEN_OPERATIONS
 
 RETRY = "Open the run in Dagster and choose 'Re-execute from failure'."
@@ -188,7 +189,7 @@ def settling_words(replica: Replica) -> str:
     """What an operator can do about a copy that is suspect; empty for any other."""
     if replica.state is not ReplicaState.SUSPECT:
         return ""
-    which = f"{replica.dataset_key} --at {replica.location}" + (f" --product {replica.product}" if replica.product != "raw" else "")
+    which = f"{replica.dataset_key} --at {replica.location}" + (f" --product {replica.product}" if replica.product != RAW else "")
     which += f" --variant {replica.variant}" if replica.variant else ""
     return f"To have every byte of it read again: als copy prove {which} --reason WHY (or als copy replace, als copy lost)."
 

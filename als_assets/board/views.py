@@ -16,11 +16,11 @@ from als_assets.board.verdict import link_of, settling_words
 from als_assets.errors import PathOutsideLocation
 from als_assets.facility import Facility, Place
 from als_assets.ledger import Audit, Replica, ReplicaState
-from als_assets.ledger.products import STAGED_RAW, TIFF, ZARR
+from als_assets.ledger.products import RAW, STAGED_RAW, TIFF, ZARR
 from als_assets.words import duration_words, size_words
 
 PRODUCTS = {
-    "raw": "Raw file",
+    RAW: "Raw file",
     TIFF: "TIFF stack",
     ZARR: "Multi-resolution Zarr",
     STAGED_RAW: "Raw file, staged for a job",

@@ -23,6 +23,7 @@ from als_assets.facility import Facility
 from als_assets.facility.models import LocationClass
 from als_assets.facility.places import Place
 from als_assets.ledger import Dataset, Replica, ReplicaState
+from als_assets.ledger.products import RAW
 
 # SciCat's vocabulary, as the archive systems of PSI and ETHZ use it.
 ARCHIVED, NOT_ARCHIVED, MISSING = "datasetOnArchiveDisk", "datasetCreated", "missingFilesError"
@@ -148,7 +149,7 @@ def _archive_block(facility: Facility, pid: str, replica: Replica) -> Json:
     """One archived copy: its files with their sums, or its root where they are too many for one request."""
     when = iso(_checked_at(replica))
     entries = replica.manifest.entries if replica.manifest else ()
-    if replica.product == "raw" or not 0 < len(entries) <= _MOST_FILES:
+    if replica.product == RAW or not 0 < len(entries) <= _MOST_FILES:
         files = [_file(replica.path, replica.size_bytes or 0, when, replica.sha256)]
     else:
         files = [_file(f"{replica.path}/{e.path}", e.size_bytes, when, e.sha256) for e in entries]
