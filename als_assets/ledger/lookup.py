@@ -1,6 +1,6 @@
 """Rows that must be there: found inside a transaction, or a named error instead of one of the database's own; and the newest number.
 
-Here: three functions. Not here: queries that may find nothing.
+Here: four functions. Not here: other queries that may find nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from als_assets.errors import DatasetUnknown, LedgerError
-from als_assets.ledger.models import Base, Dataset, Operation
+from als_assets.ledger.models import Base, Dataset, Operation, Replica
+from als_assets.ledger.products import RAW
 
 Row = TypeVar("Row", bound=Base)
 
@@ -39,3 +40,10 @@ def newest_operation(session: Session, dataset_key: str) -> int:
     """The number of the newest operation about a scan, 0 where there was none. Numbers only grow, whatever the clock does."""
     with session.no_autoflush:  # the audit asks the session what a change is about to write
         return session.scalar(sa.select(sa.func.max(Operation.id)).filter_by(dataset_key=dataset_key)) or 0
+
+
+def raw_sha256(session: Session, dataset_key: str) -> str | None:
+    """The SHA-256 of a scan's raw file, by whichever copy it is known, also one that is gone or in doubt: raw files never change."""
+    known = sa.select(Replica.sha256).filter_by(dataset_key=dataset_key, product=RAW).where(Replica.sha256.is_not(None))
+    with session.no_autoflush:
+        return session.scalar(known.order_by(Replica.id).limit(1))

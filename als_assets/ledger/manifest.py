@@ -53,6 +53,11 @@ class Manifest:
     def is_single_file(self) -> bool:
         return len(self.entries) == 1 and self.entries[0].path == ""
 
+    @property
+    def sha256(self) -> str | None:
+        """That of a single file, where it is known."""
+        return self.entries[0].sha256 if self.is_single_file else None
+
     def pack(self) -> bytes:
         """The stored form: columns instead of rows, deflated (10,000 TIFF files take about 40 kB)."""
         columns = {

@@ -13,12 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from als_assets.errors import LedgerError, PruneBlocked
+from als_assets.errors import CopyMismatch, LedgerError, PruneBlocked
 from als_assets.ledger import lookup
 from als_assets.ledger.audit import AuditTrail
 from als_assets.ledger.database import reading, writing
 from als_assets.ledger.manifest import Manifest
 from als_assets.ledger.models import Replica
+from als_assets.ledger.products import RAW
 from als_assets.ledger.rebuild import note_change
 from als_assets.ledger.states import ReplicaState, check_replica_move
 
@@ -87,12 +88,19 @@ class Replicas:
         sha256: str | None = None,
         who: str | None = None,
     ) -> Replica:
-        """The proof succeeded: store manifest, sum and evidence, and the time. Repeating it renews the proof."""
+        """The proof succeeded: store manifest, sum and evidence, and the time. Repeating it renews the proof.
+
+        Raises:
+            PruneBlocked: the copy is being deleted.
+            CopyMismatch: it is a raw file, and another SHA-256 is known of it.
+        """
         with writing(self._engine) as session:
             row = lookup.numbered(session, Replica, replica_id)
             before = row.state
             if before is S.DELETING:  # a proof that was still going on when the copy was claimed must not take the claim back
                 raise PruneBlocked(f"The copy {row.name} is being deleted.", next_step="Nothing to do: it does not count any more.")
+            if row.product == RAW and sha256 is not None:
+                _require_same(row, sha256, lookup.raw_sha256(session, row.dataset_key))
             if before is not S.VERIFIED:
                 check_replica_move(row.name, before, S.VERIFIED)
                 row.state, row.changed_at, row.prune_announced_at = S.VERIFIED, self._clock(), None
@@ -132,6 +140,11 @@ class Replicas:
         with reading(self._engine) as session:
             return lookup.numbered(session, Replica, replica_id)
 
+    def raw_sha256(self, dataset_key: str) -> str | None:
+        """The SHA-256 of a scan's raw file, by whichever copy it is known; None where none was ever taken."""
+        with reading(self._engine) as session:
+            return lookup.raw_sha256(session, dataset_key)
+
     def at(self, location: str, path: str) -> Replica | None:
         with reading(self._engine) as session:
             return session.scalar(sa.select(Replica).filter_by(location=location, path=path))
@@ -165,3 +178,14 @@ class Replicas:
         """Every copy that was ever expected at a location, by path."""
         with reading(self._engine) as session:
             return session.scalars(sa.select(Replica).filter_by(location=location).order_by(Replica.path)).all()
+
+
+def _require_same(row: Replica, sha256: str, known: str | None) -> None:
+    """A raw file never changes: what has another sum than the one taken first is no copy of it, whoever says so."""
+    if known not in (None, sha256):
+        raise CopyMismatch(
+            f"{row.name} has another SHA-256 than the one that is on record for the raw file of {row.dataset_key}.",
+            next_step=f"It does not count as a copy. Look at the others: als scan show {row.dataset_key}",
+            expected=known,
+            found=sha256,
+        )

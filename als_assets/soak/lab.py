@@ -177,8 +177,7 @@ class Lab:
         self.world.put(self.world.place(row.location, row.path), (row.dataset_key, product, variant), files)
         known = self.facility.location(row.location).mounted
         manifest = Manifest.of(Entry(name, len(data), sha256(data).hexdigest() if known else None) for name, data in files.items())
-        sha = manifest.entries[0].sha256 if manifest.is_single_file else None
-        self.ledger.replicas.verified(row.id, manifest, why="it was made", evidence=dict(evidence), sha256=sha)
+        self.ledger.replicas.verified(row.id, manifest, why="it was made", evidence=dict(evidence), sha256=manifest.sha256)
 
     def prune(self) -> list[Pruned]:
         """One round of the prune job. What it did until it died is in the record."""

@@ -7,10 +7,18 @@ policies, and the talk with movers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Any
 
-from als_assets.errors import CopyMismatch, LocationAway, NoVerifiedSource, TransferDamaged, TransferFailed
+from als_assets.errors import (
+    AlsError,
+    CopyMismatch,
+    LocationAway,
+    NoVerifiedSource,
+    ServiceUnreachable,
+    TransferDamaged,
+    TransferFailed,
+)
 from als_assets.facility import ExportGate, Facility
 from als_assets.facility.models import LocationClass
 from als_assets.facility.places import Place
@@ -22,28 +30,15 @@ from als_assets.transfer.breaker import Breaker
 from als_assets.transfer.deleting import Deletion, Deletions
 from als_assets.transfer.fetching import Fetcher
 from als_assets.transfer.health import IdentityHealth, identities_health
-from als_assets.transfer.looking import Looks, manifest_of, other_sums
+from als_assets.transfer.looking import Looks, has_sums, manifest_of, other_sums
 from als_assets.transfer.mover import DeleteRequest, FileFacts, Mover, TransferRequest
 from als_assets.transfer.proving import FreshProof, Proofs
+from als_assets.transfer.receipt import Receipt, evidence_of
 from als_assets.transfer.settling import Settling
 from als_assets.transfer.tidying import TidyAct, excludes, leftovers, tidy_key
-from als_assets.words import duration_words, rate_words, size_words
 
 # Where to copy from, best first: what is meant to be read before what the detector writes to.
 _SOURCE_ORDER = [LocationClass.STAGING, LocationClass.ARCHIVE, LocationClass.SCRATCH, LocationClass.ACQUISITION]
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """Proof that a copy exists. ``made`` is False when it was there already and was looked at again. ``seconds`` is the whole time
-    since the task was accepted; ``metrics`` are bytes, seconds without the queue, bytes_per_s, queued_s and faults."""
-
-    replica: Replica
-    made: bool
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    seconds: float | None = None
-    link: str = ""
-    metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TransferService:
@@ -115,7 +110,7 @@ class TransferService:
         copies = self._ledger.replicas.of(dataset_key, product=product, variant=variant, state=ReplicaState.VERIFIED)
         others = [c for c in copies if c.location != destination]
         unseen: LocationAway | None = None
-        for copy in sorted(others, key=lambda c: _SOURCE_ORDER.index(self._facility.location(c.location).location_class)):
+        for copy in sorted(others, key=self._rank):
             try:
                 if self._looks.still_there(copy):
                     return copy
@@ -128,6 +123,10 @@ class TransferService:
             next_step="Re-execute the step that makes it; if the raw file itself is gone from every place, call an operator at once.",
         )
 
+    def _rank(self, copy: Replica) -> tuple[bool, int]:
+        """The smaller the better to copy from: a raw file whose own SHA-256 was compared, then the kind of its place."""
+        return copy.product == RAW and copy.sha256 is None, _SOURCE_ORDER.index(self._facility.location(copy.location).location_class)
+
     def _request(self, source: Replica, target: Replica, manifest: Manifest) -> TransferRequest:
         return TransferRequest(
             dataset_key=target.dataset_key,
@@ -135,7 +134,7 @@ class TransferService:
             destination=self._looks.place_of(target),
             is_directory=not manifest.is_single_file,
             label=f"{target.dataset_key[:60]} {target.product} to {target.location}",
-            sha256=source.sha256 if manifest.is_single_file else None,
+            sha256=manifest.sha256,
             excludes=() if manifest.is_single_file else excludes(manifest),
         )
 
@@ -159,7 +158,7 @@ class TransferService:
         carry_out(self._ledger, actor, act, after=self._ledger.operations.newest(target.dataset_key))
 
     def _copy(self, actor: Actor, source: Replica, target: Replica) -> Operation:
-        manifest = manifest_of(source)
+        manifest = self._looks.wanted(source)
         request = self._request(source, target, manifest)
         mover = self._looks.mover_between(request.source, request.destination)
         act = TransferAct(self._ledger, mover, _transfer_key(target), target.dataset_key, target.id, request, manifest)
@@ -172,14 +171,23 @@ class TransferService:
         try:
             # Since the look at the copy, not since the move: another run may have made it in between, and once is enough.
             operation = carry_out(self._ledger, actor, act, after=target.after_operation)
+            self._verified(target, sums[0] if sums else manifest, operation, act.seen)
         except (TransferFailed, TransferDamaged, CopyMismatch) as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)
+            self._doubt(source, manifest, error)
             raise
-        self._verified(target, sums[0] if sums else manifest, source, operation, act.seen)
         return operation
 
+    def _doubt(self, source: Replica, manifest: Manifest, error: AlsError) -> None:
+        """Where checksums refused a copy, its source may be the bad one: it is read, if this machine can, so that it is not taken again."""
+        fatal: Any = error.details.get("fatal_error") or {}
+        readable = self._looks.place_of(source).location.mounted and has_sums(manifest)
+        if readable and (fatal.get("code") == "VERIFY_CHECKSUM" or not isinstance(error, TransferFailed)):
+            with suppress(ServiceUnreachable):  # it cannot be read: that says nothing about its bytes
+                self._looks.holds(source, manifest)
+
     def _hash_check(self, request: TransferRequest, manifest: Manifest, sums: list[Manifest]) -> Callable[[], dict[str, Any]] | None:
-        """Our own SHA-256 of every file that this machine can read; compared where the source's sum is known. ``sums`` gets them."""
+        """Our own SHA-256 of every file that this machine can read; compared where a sum is known. ``sums`` gets them."""
         destination = request.destination
         if not destination.location.mounted:
             return None
@@ -189,41 +197,26 @@ class TransferService:
             wrong = other_sums(manifest, found)
             if wrong:
                 raise CopyMismatch(
-                    f"The copy of {request.dataset_key} at {destination.location_name} has another SHA-256 than its source ({wrong[0]}).",
+                    f"The copy of {request.dataset_key} at {destination.location_name} has another SHA-256 than is on record ({wrong[0]}).",
                     next_step="Re-execute from failure: the copy is made again and compared again.",
                     expected={entry.path: entry.sha256 for entry in manifest.entries}.get("" if wrong[0] == "the file" else wrong[0]),
                     found={entry.path: entry.sha256 for entry in found.entries}.get("" if wrong[0] == "the file" else wrong[0]),
                 )
             sums.append(found)
-            single = {"sha256": found.entries[0].sha256} if found.is_single_file else {"sha256_of_files": found.files}
+            single = {"sha256": found.sha256} if found.is_single_file else {"sha256_of_files": found.files}
             return {**single, "sha256_by": "this platform, read back at the destination"}
 
         return check
 
-    def _verified(
-        self, target: Replica, manifest: Manifest, source: Replica, operation: Operation, seen: Mapping[str, FileFacts] | None
-    ) -> None:
+    def _verified(self, target: Replica, manifest: Manifest, operation: Operation, seen: Mapping[str, FileFacts] | None) -> None:
         """``seen``: what the comparison found at the destination; None where an earlier process made it, then it is looked at once more."""
-        outcome = operation.outcome
         sha256 = None
         if manifest.is_single_file:
-            sha256 = outcome.get("sha256") or source.sha256
+            sha256 = operation.outcome.get("sha256") or operation.request.get("sha256")
             manifest = Manifest.single(manifest.size_bytes, sha256)
         seen = self._looks.files(target) or {} if seen is None else seen
         manifest = manifest.with_times({name: facts.mtime_s for name, facts in seen.items()})
-        task, metrics = outcome.get("task", {}), outcome.get("metrics", {})
-        evidence = {
-            "copied_from": source.location,
-            "task": task.get("task_id"),
-            "link": outcome.get("link", ""),
-            "checksum": _checksum_words(outcome, source),
-            "files_compared": outcome.get("compared_files"),
-            "files_sampled": outcome.get("sampled"),
-            "moved": _metric_words(metrics),
-            "waited_in_queue": None if metrics.get("queued_s") is None else duration_words(metrics["queued_s"]),
-            "faults": task.get("faults"),
-        }
-        self._ledger.replicas.verified(target.id, manifest, why="copied and proven", evidence=evidence, sha256=sha256)
+        self._ledger.replicas.verified(target.id, manifest, why="copied and proven", evidence=evidence_of(operation), sha256=sha256)
 
     def _receipt(self, operation: Operation, replica_id: int) -> Receipt:
         replica = self._ledger.replicas.get(replica_id)
@@ -277,18 +270,3 @@ class TransferService:
 def _transfer_key(target: Replica) -> str:
     """One open transfer per destination: two tasks must never write to one path."""
     return f"transfer:{target.location}:{target.path}"
-
-
-def _metric_words(metrics: Mapping[str, Any]) -> str | None:
-    if not metrics:
-        return None
-    return f"{size_words(metrics['bytes'])} in {duration_words(metrics['seconds'])} ({rate_words(metrics['bytes_per_s'], 1)})"
-
-
-def _checksum_words(outcome: Mapping[str, Any], source: Replica) -> str:
-    by_mover = "mover compared checksums of both sides"
-    if source.sha256:
-        return f"{by_mover}, and the destination against the known SHA-256"
-    if outcome.get("sha256_of_files"):
-        return f"{by_mover}; SHA-256 of every file taken at the destination"
-    return f"{by_mover}; SHA-256 taken at the destination" if outcome.get("sha256") else by_mover

@@ -15,6 +15,7 @@ from als_assets.facility import Facility
 from als_assets.facility.models import MoverKind
 from als_assets.facility.places import Place
 from als_assets.ledger import Ledger, Manifest, Replica, ReplicaState
+from als_assets.ledger.products import RAW
 from als_assets.transfer.mover import FileFacts, Mover, away, sizes
 from als_assets.transfer.posix import sha256_of
 
@@ -90,8 +91,22 @@ class Looks:
             self.suspect(replica, "; ".join(wrong))
         return not wrong
 
+    def holds(self, replica: Replica, known: Manifest) -> bool:
+        """Read every byte of a replica that this machine sees, and compare; one that disagrees becomes SUSPECT. Raises as ``sums``."""
+        wrong = other_sums(known, self.sums(self.place_of(replica), known))
+        if wrong:
+            self.suspect(replica, f"{wrong[0]} has another SHA-256 than the one on record")
+        return not wrong
+
     def suspect(self, replica: Replica, why: str) -> None:
         self._ledger.replicas.move(replica.id, ReplicaState.SUSPECT, why=f"looked again: {why}")
+
+    def wanted(self, replica: Replica) -> Manifest:
+        """The manifest of a replica, where it is a raw file with the SHA-256 that is known of any copy of it."""
+        manifest = manifest_of(replica)
+        if replica.product != RAW or not manifest.is_single_file or has_sums(manifest):
+            return manifest
+        return Manifest((replace(manifest.entries[0], sha256=self._ledger.replicas.raw_sha256(replica.dataset_key)),))
 
     def sums(self, place: Place, manifest: Manifest) -> Manifest:
         """The manifest with the SHA-256 of every file, read now, in blocks, from a folder that this machine sees.

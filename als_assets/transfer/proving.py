@@ -19,7 +19,7 @@ from als_assets.ledger import Ledger, Manifest, Operation, OperationState, Repli
 from als_assets.ledger.acting import Actor, Ended, Running, carry_out
 from als_assets.transfer.acts import TransferAct
 from als_assets.transfer.fetching import Fetcher
-from als_assets.transfer.looking import Looks, has_sums, manifest_of, other_sums
+from als_assets.transfer.looking import Looks, has_sums, other_sums
 from als_assets.transfer.mover import TaskView, TransferRequest
 
 
@@ -79,7 +79,7 @@ class Proofs:
         if replica.verified_at is not None and timedelta(0) <= self._ledger.clock() - replica.verified_at <= timedelta(days=max_age_days):
             how = f"files and sizes compared now; checksums compared on {replica.verified_at:%Y-%m-%d %H:%M} UTC"
             return FreshProof(replica, False, how, self._evidence(replica, how, {}))
-        place, manifest = self._looks.place_of(replica), manifest_of(replica)
+        place, manifest = self._looks.place_of(replica), self._looks.wanted(replica)
         if place.location.mounted and has_sums(manifest):
             return self._by_hash(replica, place, manifest)
         try:
@@ -96,7 +96,7 @@ class Proofs:
         wrong = other_sums(manifest, self._looks.sums(place, manifest))
         if wrong:
             raise self._suspect(replica, f"{len(wrong)} file(s) have another SHA-256 than when they were proven, first: {wrong[0]}")
-        return self._renewed(replica, manifest, "SHA-256 of every file read afresh", {"sha256": replica.sha256})
+        return self._renewed(replica, manifest, "SHA-256 of every file read afresh", {"sha256": manifest.sha256})
 
     def _by_two_hashes(self, replica: Replica, source: Replica, manifest: Manifest) -> FreshProof:
         here, there = (self._looks.sums(self._looks.place_of(copy), manifest) for copy in (replica, source))
@@ -106,7 +106,8 @@ class Proofs:
         return self._renewed(replica, here, how, {"compared_with": source.location})
 
     def _by_sync(self, actor: Actor, replica: Replica, source: Replica, manifest: Manifest) -> FreshProof:
-        request = self._request_between(source, replica, manifest)
+        sums = self._looks.wanted(source)
+        request = self._request_between(source, replica, sums)
         mover = self._looks.mover_between(request.source, request.destination)
         act = CompareAct(self._ledger, mover, _key(replica), replica.dataset_key, replica.id, request, manifest)
         act.gate = self._gate(actor, [source.location, replica.location])
@@ -118,7 +119,6 @@ class Proofs:
         how = f"checksums of every file compared with {source.location} by Globus: nothing had to be moved"
         task = operation.outcome.get("task", {})
         more = {"compared_with": source.location, "task": task.get("task_id"), "link": operation.outcome.get("link", ""), "bytes_moved": 0}
-        sums = manifest_of(source) if has_sums(manifest_of(source)) else manifest
         return self._renewed(replica, sums, how, more)
 
     def _by_fetch(self, actor: Actor, replica: Replica, manifest: Manifest) -> FreshProof:
@@ -128,7 +128,7 @@ class Proofs:
             if wrong := other_sums(manifest, found):
                 raise self._suspect(replica, f"{len(wrong)} file(s) have another SHA-256 than when they were proven, first: {wrong[0]}")
             how = f"SHA-256 of every file read afresh, after they were fetched to {evidence['fetched_to']}"
-            return self._renewed(replica, manifest, how, {"sha256": replica.sha256, **evidence})
+            return self._renewed(replica, manifest, how, {"sha256": manifest.sha256, **evidence})
         finally:
             self._fetcher.remove(replica)
 
@@ -145,7 +145,7 @@ class Proofs:
             if begun is not None and begun.request["from"]["location"] != copy.location:
                 continue  # the task that runs reads from another one
             try:
-                if self._can_be_compared(copy, where, place, manifest_of(replica)):
+                if self._can_be_compared(copy, where, place, self._looks.wanted(replica)):
                     return copy
             except LocationAway:
                 continue  # its disk is not mounted: it neither proves nor disproves anything
@@ -158,21 +158,17 @@ class Proofs:
     def _can_be_compared(self, copy: Replica, where: Place, place: Place, manifest: Manifest) -> bool:
         if not self._looks.still_there(copy):
             return False
-        known = manifest_of(copy)
+        known = self._looks.wanted(copy)
         if [(e.path, e.size_bytes) for e in known.entries] != [(e.path, e.size_bytes) for e in manifest.entries]:
             return False
         if not has_sums(known):
             return place.location.mounted  # both are read here; nothing is overwritten
-        wrong = other_sums(known, self._looks.sums(where, known))
-        if wrong:
-            self._looks.suspect(copy, f"{wrong[0]} has another SHA-256 than when it was proven")
-        return not wrong
+        return self._looks.holds(copy, known)
 
     def _renewed(self, replica: Replica, manifest: Manifest, how: str, more: dict[str, Any]) -> FreshProof:
         now = self._ledger.clock().isoformat(timespec="seconds")
         evidence = {**replica.evidence, "proven_again": f"{now}: {how}"}
-        sha256 = manifest.entries[0].sha256 if manifest.is_single_file else None
-        row = self._ledger.replicas.verified(replica.id, manifest, why=f"proven again: {how}", evidence=evidence, sha256=sha256)
+        row = self._ledger.replicas.verified(replica.id, manifest, why=f"proven again: {how}", evidence=evidence, sha256=manifest.sha256)
         return FreshProof(row, True, how, self._evidence(row, how, more))
 
     def _evidence(self, replica: Replica, how: str, more: Mapping[str, Any]) -> dict[str, Any]:

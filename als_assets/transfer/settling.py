@@ -73,9 +73,9 @@ class Settling:
 
     def _wanted(self, replica: Replica) -> tuple[Manifest, str]:
         """The files that the copy must hold, with sums, and whose word that is: its own, or that of a verified copy of the same."""
-        own = manifest_of(replica)
+        own = self._looks.wanted(replica)
         if has_sums(own):
-            return own, replica.location
+            return own, replica.location if has_sums(manifest_of(replica)) else "the record of this scan's raw file"
         for other in self._ledger.replicas.of(
             replica.dataset_key, product=replica.product, variant=replica.variant, state=ReplicaState.VERIFIED
         ):
@@ -93,9 +93,8 @@ class Settling:
             sums = {"first_file": wrong[0], "found_sha256": {e.path or "the file": e.sha256 for e in found.entries}.get(wrong[0])}
             raise self._still_wrong(replica, who, reason, f"{len(wrong)} file(s) have another SHA-256, first: {wrong[0]}", {**more, **sums})
         evidence = {**replica.evidence, **more, "settled_by": who, "reason": reason, "how": "SHA-256 of every file read afresh"}
-        sha256 = found.entries[0].sha256 if found.is_single_file else None
         why = f"{who} had every byte read again, and it is what it should be: {reason}"
-        return self._ledger.replicas.verified(replica.id, found, why=why, evidence=evidence, sha256=sha256, who=who)
+        return self._ledger.replicas.verified(replica.id, found, why=why, evidence=evidence, sha256=found.sha256, who=who)
 
     def _still_wrong(self, replica: Replica, who: str, reason: str, wrong: str, evidence: dict[str, Any]) -> CopyMismatch:
         why = f"{who} had it looked at again ({reason}): {wrong}"

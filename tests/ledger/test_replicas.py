@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ledger_kit import Clock, new_scan
 
-from als_assets.errors import LedgerError, PruneBlocked
+from als_assets.errors import CopyMismatch, LedgerError, PruneBlocked
 from als_assets.ledger import Dataset, Entry, Ledger, Manifest, Replica, ReplicaState
 
 S = ReplicaState
@@ -57,6 +57,28 @@ def test_repeating_a_proof_renews_its_time_and_keeps_a_known_sum(ledger: Ledger,
     assert again.verified_at == clock() and again.sha256 == SUM
     renewed = ledger.audit.of("sand")[0]
     assert len(ledger.audit.of("sand")) == rows + 1 and (renewed.before, renewed.after) == (S.VERIFIED, S.VERIFIED)
+
+
+def test_a_raw_file_has_one_sum_whatever_became_of_the_copy_it_was_taken_of(ledger: Ledger, sand: Dataset, copy: Replica) -> None:
+    prove(ledger, copy, sha256=SUM)
+    ledger.replicas.move(copy.id, S.SUSPECT, why="looked again")
+    other = ledger.replicas.expect("sand", "raw", "near_raw", sand.raw_path)
+    rows = len(ledger.audit.of("sand"))
+
+    with pytest.raises(CopyMismatch, match="another SHA-256 than the one that is on record") as caught:
+        prove(ledger, other, sha256="b" * 64)
+
+    assert (caught.value.details["expected"], caught.value.details["found"]) == (SUM, "b" * 64)
+    assert ledger.replicas.get(other.id).state is S.EXPECTED and len(ledger.audit.of("sand")) == rows
+    assert ledger.replicas.raw_sha256("sand") == SUM and ledger.replicas.raw_sha256("nobody") is None
+    assert prove(ledger, other, sha256=SUM).state is S.VERIFIED
+
+
+def test_what_is_not_raw_may_be_made_anew_with_other_bytes(ledger: Ledger, sand: Dataset, copy: Replica) -> None:
+    prove(ledger, copy, sha256=SUM)
+    picture = ledger.replicas.expect("sand", "preview", "far_raw", "picture.png")
+    assert prove(ledger, picture, sha256="b" * 64).sha256 == "b" * 64
+    assert prove(ledger, picture, sha256="c" * 64).sha256 == "c" * 64
 
 
 def test_evidence_of_the_last_state_is_kept(ledger: Ledger, copy: Replica) -> None:

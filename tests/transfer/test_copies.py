@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from facility_in_a_box import FOLDER, NERSC_RAW, RAW, Bench
 
-from als_assets.errors import CopyMismatch, NoVerifiedSource, PathOutsideLocation
+from als_assets.errors import CopyMismatch, NoVerifiedSource, PathOutsideLocation, TransferFailed
 from als_assets.ledger import OperationState, ReplicaState
 
 
@@ -84,6 +84,38 @@ def test_a_source_that_changed_since_its_sha256_was_taken_is_not_passed_on(bench
         bench.copy(scan, NERSC_RAW)
 
     assert bench.state(scan, NERSC_RAW) is ReplicaState.EXPECTED
+
+
+def test_a_source_that_checksums_refuse_is_read_and_not_taken_again(bench: Bench) -> None:
+    scan = bench.admit()
+    content = bench.raw_file(scan, "spot832").read_bytes()
+    bench.copy(scan, RAW)
+    bench.raw_file(scan, RAW).write_bytes(bytes(scan.size_bytes))
+    with pytest.raises(TransferFailed, match="external checksum"):
+        bench.copy(scan, NERSC_RAW)
+    assert bench.state(scan, RAW) is ReplicaState.SUSPECT
+
+    bench.copy(scan, NERSC_RAW)
+
+    assert bench.raw_file(scan, NERSC_RAW).read_bytes() == content
+    assert bench.replica(scan, NERSC_RAW).evidence["copied_from"] == "spot832"
+
+
+@pytest.mark.parametrize("place", [RAW, NERSC_RAW])
+def test_a_copy_is_held_against_the_sha256_that_any_other_copy_ever_had(bench: Bench, place: str) -> None:
+    """The detector's file has no sum of its own and rots; the sum of the copy that was lost is still on record."""
+    scan = bench.admit()
+    bench.copy(scan, RAW)
+    known = bench.replica(scan, RAW).sha256
+    bench.raw_file(scan, RAW).unlink()
+    bench.raw_file(scan, "spot832").write_bytes(bytes(scan.size_bytes))
+
+    with pytest.raises(TransferFailed, match="external checksum"):
+        bench.copy(scan, place)
+
+    assert bench.state(scan, place) is ReplicaState.EXPECTED
+    assert bench.state(scan, "spot832") is ReplicaState.SUSPECT, "the last copy is the bad one, and staff can see that"
+    assert bench.replica(scan, RAW).sha256 == known
 
 
 def test_a_copy_that_is_there_is_looked_at_again_and_not_made_again(bench: Bench) -> None:

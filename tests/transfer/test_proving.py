@@ -145,16 +145,38 @@ def test_a_stack_brought_to_data832_gets_sums_by_which_both_places_can_be_proven
         prove(bench, bench.replica(scan, PSCRATCH, "recon_tiff"))
 
 
-def test_the_first_copy_without_a_sum_is_compared_with_another_that_is_read_here_too(bench: Bench, scan: Dataset) -> None:
-    """The file at the detector was never hashed; it lies on a disk that this machine sees."""
+def test_the_first_copy_is_held_against_the_sum_that_was_taken_of_another(bench: Bench, scan: Dataset) -> None:
+    """The file at the detector was never hashed itself; it lies on a disk that this machine sees."""
     first = bench.replica(scan, "spot832")
     assert first.sha256 is None
 
     proof = prove(bench, first)
 
-    assert proof.evidence["compared_with"] == RAW
-    assert proof.replica.sha256 == bench.replica(scan, RAW).sha256
+    assert proof.how == "SHA-256 of every file read afresh"
+    assert proof.evidence["sha256"] == proof.replica.sha256 == bench.replica(scan, RAW).sha256
+
+
+def test_the_first_copy_is_found_out_although_no_copy_with_a_sum_is_left(bench: Bench, scan: Dataset) -> None:
+    bench.raw_file(scan, RAW).unlink()
+    rot(bench.raw_file(scan, "spot832"))
+
+    with pytest.raises(CopyMismatch, match="another SHA-256 than"):
+        prove(bench, bench.replica(scan, "spot832"))
+
+
+def test_files_without_any_sum_are_compared_with_others_that_are_read_here_too(bench: Bench) -> None:
+    """A result that was made on a disk of this machine, and a copy of it: neither was hashed."""
+    scan = bench.admit()
+    first, second = (bench.stack(scan, SLICES, place) for place in (RAW, SCRATCH))
+
+    proof = prove(bench, first)
+
+    assert proof.evidence["compared_with"] == SCRATCH
+    assert all(entry.sha256 for entry in proof.replica.manifest.entries)
     assert prove(bench, proof.replica).how == "SHA-256 of every file read afresh"
+    rot(Path(bench.platform.transfers.place(SCRATCH, second.path).site_path) / "slice_00001.tiff")
+    with pytest.raises(CopyMismatch, match=f"differ from those at {RAW}"):
+        prove(bench, second)
 
 
 def test_a_comparison_cut_off_is_carried_on_and_not_begun_anew(bench: Bench, scan: Dataset) -> None:
