@@ -7,7 +7,6 @@ Here: which records are concerned, which copies are theirs, and putting their st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from als_assets.catalogue.lifecycle import Standing, standing_of
 from als_assets.facility import ExportGate, Facility
@@ -15,10 +14,10 @@ from als_assets.ledger import Ledger, OutboxKind, OutboxRow, Replica
 from als_assets.ledger.products import RAW, TIFF, ZARR
 
 
-def follow_copies(facility: Facility, ledger: Ledger, gate: ExportGate, since: datetime | None) -> tuple[int, datetime | None]:
-    """Enqueue what SciCat must be told about copies that changed after ``since`` (None: ever).
+def follow_copies(facility: Facility, ledger: Ledger, gate: ExportGate, since: int = 0) -> tuple[int, int]:
+    """Enqueue what SciCat must be told about copies that changed after row ``since`` of the audit.
 
-    Returns how many records are concerned, and the moment to pass at the next look. Scans that must stay are left alone.
+    Returns how many records are concerned, and the row to pass at the next look. Scans that must stay are left alone.
     """
     keys, newest = ledger.outbox.moved_since(since)
     due = 0
@@ -47,7 +46,7 @@ def tell(ledger: Ledger, row: OutboxRow, standing: Standing, *, anew: bool = Fal
     body = standing.to_json()
     last = ledger.outbox.newest(row.pid, OutboxKind.LIFECYCLE)
     if last is not None and last.body == body and not anew:
-        told_before = last.done_at is not None and row.done_at is not None and last.done_at < row.done_at
+        told_before = last.done_at is not None and last.id < row.id  # what belongs to one scan is written in the order of the rows
         if not told_before:
             return False
     ledger.outbox.enqueue(row.pid, row.dataset_key, OutboxKind.LIFECYCLE, body, row.variant)

@@ -107,7 +107,7 @@ class Reconciler:
             except AlsError as error:
                 yield f"not repaired: {finding.sentence} {error.sentence} {error.next_step}"
         yield from self._drained(actor)
-        follow_copies(self.facility, self.ledger, self.gate, None)  # a record that was written anew knows nothing of its copies
+        follow_copies(self.facility, self.ledger, self.gate)  # a record that was written anew knows nothing of its copies
         yield from self._drained(actor)
 
     def _drained(self, actor: Actor) -> Iterator[str]:

@@ -4,7 +4,6 @@ Here: triggering and showing. Not here: the outbox (``ledger.outbox``), the deli
 """
 
 # Dagster reads annotations at definition time: no "from __future__ import annotations" here.
-from datetime import datetime
 
 import dagster as dg
 
@@ -30,13 +29,12 @@ ASSETS = {BEAMLINE: {OutboxKind.RAW: "scicat_record", OutboxKind.DERIVED: "scica
 )
 def scicat_outbox(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
     parts = platform.platform
-    since = datetime.fromisoformat(context.cursor) if context.cursor else None
+    cursor = context.cursor or ""
+    since = int(cursor) if cursor.isdecimal() else 0  # anything else was written by an older version
     _, newest = follow_copies(parts.facility, parts.ledger, parts.gate, since)
     delivered = parts.deliveries.drain(outside_actor(parts.ledger, context.log.info))
     events = [event for delivery in delivered if (event := _observation(parts, delivery)) is not None]
-    return dg.SensorResult(
-        skip_reason=_words(parts, delivered), asset_events=events, cursor=newest.isoformat() if newest else context.cursor
-    )
+    return dg.SensorResult(skip_reason=_words(parts, delivered), asset_events=events, cursor=str(newest))
 
 
 def _observation(parts: Platform, delivery: Delivery) -> dg.AssetObservation | None:

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from als_assets.ledger import lookup
+from als_assets.ledger.audit import AuditTrail
 from als_assets.ledger.database import reading, writing
-from als_assets.ledger.models import OutboxRow, Replica
+from als_assets.ledger.models import Audit, OutboxRow
 from als_assets.ledger.states import OutboxKind
 
 FIRST_DELAY = timedelta(seconds=15)
@@ -26,8 +27,9 @@ _WAITING = sa.and_(_OPEN, OutboxRow.next_try_at.is_not(None))
 
 
 class Outbox:
-    def __init__(self, engine: sa.Engine, clock: Callable[[], datetime]) -> None:
+    def __init__(self, engine: sa.Engine, audit: AuditTrail, clock: Callable[[], datetime]) -> None:
         self._engine = engine
+        self._audit = audit
         self._clock = clock
 
     def enqueue(self, pid: str, dataset_key: str, kind: OutboxKind, body: dict[str, Any], variant: str = "") -> OutboxRow:
@@ -75,6 +77,8 @@ class Outbox:
             fresh.done_at, fresh.outcome, fresh.last_error, fresh.next_try_at = self._clock(), outcome, None, None
             if fresh.kind in _RECORDS:
                 fresh.body = {}
+                why = f"SciCat holds the {row.kind} record"
+                self._audit.add(session, row.pid, dataset_key=row.dataset_key, after="catalogued", why=why)
             same = sa.and_(OutboxRow.pid == row.pid, OutboxRow.kind == row.kind, OutboxRow.id != row.id)
             session.execute(sa.delete(OutboxRow).where(same, OutboxRow.done_at.is_not(None)))
         return True
@@ -124,18 +128,14 @@ class Outbox:
             query = sa.select(OutboxRow).filter_by(pid=pid, kind=kind).order_by(OutboxRow.done_at.is_not(None), OutboxRow.id.desc())
             return session.scalar(query.limit(1))
 
-    def moved_since(self, moment: datetime | None) -> tuple[list[str], datetime | None]:
-        """Datasets with a record in SciCat whose copies or record changed after ``moment`` (None: ever), and the newest change."""
+    def moved_since(self, number: int) -> tuple[list[str], int]:
+        """Datasets with a record in SciCat of which the audit tells anything after its row ``number``, and its newest row. By numbers: a
+        clock may be set back, and what happened then must be told too."""
         with reading(self._engine) as session:
+            newest = session.scalar(sa.select(sa.func.max(Audit.id))) or 0  # first: what comes meanwhile is looked at again
             recorded = sa.select(OutboxRow.dataset_key).where(OutboxRow.kind.in_(_RECORDS), OutboxRow.done_at.is_not(None))
-            copies = sa.select(Replica.dataset_key, Replica.changed_at).where(Replica.dataset_key.in_(recorded))
-            records = sa.select(OutboxRow.dataset_key, OutboxRow.done_at).where(
-                OutboxRow.kind.in_(_RECORDS), OutboxRow.done_at.is_not(None)
-            )
-            if moment is not None:
-                copies, records = copies.where(Replica.changed_at > moment), records.where(OutboxRow.done_at > moment)
-            rows = [tuple(row) for query in (copies, records) for row in session.execute(query)]
-        return sorted({key for key, _ in rows}), max((at for _, at in rows), default=moment)
+            moved = sa.select(Audit.dataset_key).where(Audit.id > number, Audit.dataset_key.in_(recorded)).distinct()
+            return sorted(key for key in session.scalars(moved) if key is not None), newest
 
     def _all(self, condition: sa.ColumnElement[bool], limit: int | None = None) -> Sequence[OutboxRow]:
         with reading(self._engine) as session:

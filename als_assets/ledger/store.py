@@ -48,7 +48,7 @@ class Ledger:
         self.watching = Watching(self.engine, clock)
         self.placing = Placing(self.engine, self.audit, clock)
         self.sessions = Sessions(self.engine, self.audit, clock)
-        self.outbox = Outbox(self.engine, clock)
+        self.outbox = Outbox(self.engine, self.audit, clock)
 
     @classmethod
     def of(cls, facility: Facility, *, who: str = "als-assets") -> Self:

@@ -33,7 +33,7 @@ def written(world: World, key: str) -> str:
     return world.parts.deliveries.deliver(world.actor, world.raw(key), OutboxKind.RAW).row.pid
 
 
-def follow(world: World, since: datetime | None = None) -> list[Delivery]:
+def follow(world: World, since: int = 0) -> list[Delivery]:
     follow_copies(world.parts.facility, world.ledger, world.parts.gate, since)
     return world.parts.deliveries.drain(outside_actor(world.ledger, print))
 
@@ -64,6 +64,17 @@ def test_every_copy_is_listed_with_its_state(world: World) -> None:
     assert all(item["path"].endswith("/copies.h5") and item["checked_at"].endswith("Z") for item in listed)
 
 
+def test_what_happens_after_the_clock_was_set_back_is_told_too(world: World) -> None:
+    pid = written(world, "clock")
+    _, seen = follow_copies(world.parts.facility, world.ledger, world.parts.gate)
+    follow(world)
+    world.turn(hours=-5)
+    world.copy("clock", "nersc832_alsdev_raw")
+    world.turn(hours=5)  # what waits in the outbox does so by the clock
+    follow(world, seen)
+    assert ("nersc", "verified") in [(item["site"], item["state"]) for item in world.stored(pid)["scientificMetadata"]["locations"]]
+
+
 def test_pruning_marks_and_never_deletes(world: World) -> None:
     pid = written(world, "pruned")
     world.copy("pruned", "hpss")
@@ -83,7 +94,8 @@ def test_pruning_marks_and_never_deletes(world: World) -> None:
 
 def test_an_archived_copy_becomes_a_datablock_and_is_retrievable(world: World) -> None:
     pid = written(world, "tape")
-    world.copy("tape", "hpss", sha256="ab" * 32)
+    known = world.ledger.replicas.raw_sha256("tape")
+    world.copy("tape", "hpss", sha256=known)
     follow(world)
     stored = world.stored(pid)
     found = stored["datasetlifecycle"]
@@ -91,7 +103,7 @@ def test_an_archived_copy_becomes_a_datablock_and_is_retrievable(world: World) -
     assert found["archiveStatusMessage"] == "datasetOnArchiveDisk"
     assert found["storageLocation"].startswith("nersc: /hpss/als/")
     (block,) = [b for b in world.simulator.control.records("datablocks") if b["datasetId"] == pid]
-    assert (block["size"], block["chkAlg"], block["dataFileList"][0]["chk"]) == (stored["size"], "sha256", "ab" * 32)
+    assert (block["size"], block["chkAlg"], block["dataFileList"][0]["chk"]) == (stored["size"], "sha256", known)
     world.ledger.replicas.move(world.ledger.replicas.of("tape", location="data832_raw")[0].id, ReplicaState.SUSPECT, why="a test")
     follow(world)
     assert len([b for b in world.simulator.control.records("datablocks") if b["datasetId"] == pid]) == 1

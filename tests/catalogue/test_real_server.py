@@ -468,7 +468,7 @@ def test_the_platform_and_scicat_are_brought_into_agreement_both_ways(server: Se
         world.scan(key)
     delivery = world.parts.deliveries.deliver(world.actor, world.raw("delivered"), OutboxKind.RAW)
     assert delivery.fate is Fate.WRITTEN
-    follow_copies(world.parts.facility, world.ledger, world.parts.gate, None)
+    follow_copies(world.parts.facility, world.ledger, world.parts.gate)
     assert [d.fate for d in world.parts.deliveries.drain(outside_actor(world.ledger, print))] == [Fate.WRITTEN]
     assert findings() == [(Difference.NO_RECORD, "left_out")]
     assert repaired() == []

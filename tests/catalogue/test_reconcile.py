@@ -30,7 +30,7 @@ def written(world: World, *keys: str) -> None:
 
 
 def settle(world: World) -> None:
-    follow_copies(world.parts.facility, world.ledger, world.parts.gate, None)
+    follow_copies(world.parts.facility, world.ledger, world.parts.gate)
     world.parts.deliveries.drain(outside_actor(world.ledger, print))
 
 
