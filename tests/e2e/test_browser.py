@@ -87,9 +87,12 @@ def test_another_centre_from_the_launchpad(shared_world: World, key: str, page: 
     expect(page.get_by_text("No errors")).to_be_visible()
     keep(page, "launchpad-config")
     page.get_by_role("button", name="Save config").click()
+    page.set_extra_http_headers({"X-Forwarded-User": "grace"})  # as the login proxy in front names her
     page.get_by_role("button", name="Launch 1 run").click()
     run = shared_world.wait_run(key, "SUCCESS", "FAILURE", count=2, limit_s=120)
-    assert run.status.value == "SUCCESS"
+    page.set_extra_http_headers({})
+    assert (run.status.value, run.tags["als/who"]) == ("SUCCESS", "grace")
+    assert {row.who for row in shared_world.ledger.audit.of(key) if run.run_id in row.who} == {f"grace (run {run.run_id})"}
     stacks = shared_world.ledger.replicas.of(key, product="recon_tiff", location="nersc832_alsdev_pscratch_scratch")
     assert [bool(s.variant) for s in stacks] == [True, False], "the newest is the variant; the standard result is still there"
     page.goto(f"{shared_world.processes.dagster_url}/assets/recon_tiff?view=partitions&partition={key}")
