@@ -1,4 +1,4 @@
-"""``als copy``: what a person says about one copy that is in doubt: have it read again, make it anew, or call it lost.
+"""``als copy``: what a person says about one copy that is in doubt: have it read again, make it anew, vouch for it, or call it lost.
 
 Here: the commands. Not here: what must be true for it (``transfer.settling``), and the doubts themselves (the looks of every day).
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the clients of all services take two seconds to import, and
     from als_assets.ledger import Replica
     from als_assets.platform import Platform
 
-app = typer.Typer(no_args_is_help=True, help="A copy in doubt: have it read again, make it anew, or declare it lost.")
+app = typer.Typer(no_args_is_help=True, help="A copy in doubt: have it read again, make it anew, vouch for it, or declare it lost.")
 KeyArgument = Annotated[str, typer.Argument(help="The scan's key.")]
 AtOption = Annotated[str, typer.Option("--at", help="The location of the copy.")]
 ProductOption = Annotated[str, typer.Option(help="Of what: raw, recon_tiff, recon_zarr, ...")]
@@ -71,6 +71,16 @@ def copy_replace(
     parts.ledger.audit.note(replica.name, why=why, dataset_key=key, evidence={"was": replica.evidence}, who=who)
     receipt = parts.transfers.ensure_replica(actor_for(parts, "als copy"), key, product, at, replica.path, variant)
     say(f"The copy {replica.name} was made again from {receipt.evidence.get('copied_from')}.")
+
+
+@app.command("adopt")
+def copy_adopt(key: KeyArgument, at: AtOption, reason: ReasonOption, who: WhoOption = "unknown", facility: FacilityOption = None) -> None:
+    """Say that a suspect raw copy is the raw file, although another SHA-256 is on record (the sum was taken of a bad copy). Every byte
+    is read, and its sum counts from now on; copies with the other sum become suspect. No file is touched."""
+    parts = platform_for(facility)
+    replica = _copy(parts, key, "raw", "", at)
+    adopted = parts.transfers.settling.adopt(actor_for(parts, "als copy"), replica, who=who, reason=reason)
+    say(f"The copy {adopted.name} is the raw file on record now (SHA-256 {adopted.sha256}).")
 
 
 @app.command("lost")

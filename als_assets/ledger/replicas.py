@@ -96,20 +96,41 @@ class Replicas:
         """
         with writing(self._engine) as session:
             row = lookup.numbered(session, Replica, replica_id)
-            before = row.state
-            if before is S.DELETING:  # a proof that was still going on when the copy was claimed must not take the claim back
+            if row.state is S.DELETING:  # a proof that was still going on when the copy was claimed must not take the claim back
                 raise PruneBlocked(f"The copy {row.name} is being deleted.", next_step="Nothing to do: it does not count any more.")
             if row.product == RAW and sha256 is not None:
                 _require_same(row, sha256, lookup.raw_sha256(session, row.dataset_key))
-            if before is not S.VERIFIED:
-                check_replica_move(row.name, before, S.VERIFIED)
-                row.state, row.changed_at, row.prune_announced_at = S.VERIFIED, self._clock(), None
-            row.packed_manifest, row.size_bytes, row.files = manifest.pack(), manifest.size_bytes, manifest.files
-            row.sha256 = sha256 or row.sha256
-            row.verified_at, row.evidence = self._clock(), evidence
-            row.after_operation = lookup.newest_operation(session, row.dataset_key)
-            note_change(self._audit, session, row, before=before, after=S.VERIFIED, why=why, evidence=evidence, who=who)
+            self._proven(session, row, manifest, sha256, why=why, evidence=evidence, who=who)
         return row
+
+    def adopted(self, replica_id: int, manifest: Manifest, *, why: str, evidence: dict[str, Any], who: str) -> Replica:
+        """A person says that this copy is the raw file: its SHA-256 takes the place of the one on record, and what has another one
+        proves nothing any more. Raises IllegalTransition."""
+        with writing(self._engine) as session:
+            row = lookup.numbered(session, Replica, replica_id)
+            same = sa.select(Replica).filter_by(dataset_key=row.dataset_key, product=row.product).where(Replica.id != row.id)
+            for other in session.scalars(same.where(Replica.sha256 != manifest.sha256)).all():
+                other.sha256, other.packed_manifest = None, Manifest.single(other.size_bytes or 0).pack()
+                words = f"it has another SHA-256 than the copy at {row.location}, which {who} says is the raw file"
+                if other.state is S.VERIFIED:
+                    self._move(session, other, S.SUSPECT, why=words, who=who)
+                else:
+                    note_change(self._audit, session, other, why=words, who=who)
+            self._proven(session, row, manifest, manifest.sha256, why=why, evidence=evidence, who=who)
+        return row
+
+    def _proven(
+        self, session: Session, row: Replica, manifest: Manifest, sha256: str | None, *, why: str, evidence: dict[str, Any], who: str | None
+    ) -> None:
+        before = row.state
+        if before is not S.VERIFIED:
+            check_replica_move(row.name, before, S.VERIFIED)
+            row.state, row.changed_at, row.prune_announced_at = S.VERIFIED, self._clock(), None
+        row.packed_manifest, row.size_bytes, row.files = manifest.pack(), manifest.size_bytes, manifest.files
+        row.sha256 = sha256 or row.sha256
+        row.verified_at, row.evidence = self._clock(), evidence
+        row.after_operation = lookup.newest_operation(session, row.dataset_key)
+        note_change(self._audit, session, row, before=before, after=S.VERIFIED, why=why, evidence=evidence, who=who)
 
     def _move(
         self,

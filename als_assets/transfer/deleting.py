@@ -81,7 +81,7 @@ class DeleteAct(MoverAct):
         return Running(view.sentence or "Globus is deleting.", phase=f"deleting {view.sentence}")
 
     def _prove(self, operation: Operation, view: TaskView) -> Ended | Running:
-        left = self.mover.listing(self.todo.place)
+        left = self._left()
         if left is not None:
             error = DeleteFailed(
                 f"{self._what()} was reported as done, but {len(left)} file(s) are still there.",
@@ -90,13 +90,25 @@ class DeleteAct(MoverAct):
             return Ended(OperationState.FAILED, error.sentence, {"task": dict(view.facts), "sentence": error.sentence}, error)
         return Ended(OperationState.SUCCEEDED, "deleted; nothing is left there", {"task": dict(view.facts), "link": view.link})
 
+    def _left(self) -> dict[str, int] | None:
+        """What still lies there. Nothing is believed only where its location is seen: not even of a deletion that the service calls done.
+
+        Raises:
+            LocationAway: nothing is seen of the whole location. A deletion leaves the folder of what it deleted; where there was none,
+                other copies on record tell an emptied root from a disk that is away.
+        """
+        place = self.todo.place
+        left = self.mover.listing(place)
+        leaves_more = "/" in place.path or self.ledger.replicas.any_verified_at(place.location_name)
+        if left is None and leaves_more and self.mover.is_away(place):
+            raise away(place)
+        return left
+
     def _not_done(self, operation: Operation, view: TaskView) -> Ended:
         """A task may fail after this replica was deleted (another one of the batch failed), or because it was gone before."""
         ended = super()._not_done(operation, view)
-        if ended.error is None or self.mover.listing(self.todo.place) is not None:
+        if ended.error is None or self._left() is not None:
             return ended
-        if self.mover.is_away(self.todo.place):
-            raise away(self.todo.place)
         why = f"nothing is left there, although the task failed: {view.sentence}"
         return Ended(OperationState.SUCCEEDED, why, {**ended.outcome, "sentence": why})
 

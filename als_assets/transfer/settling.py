@@ -1,4 +1,4 @@
-"""Settling a doubtful copy by hand: somebody has it looked at with every byte, or says that it is lost; with name, reason and evidence.
+"""Settling a doubtful copy by hand: somebody has every byte of it read, vouches for it, or calls it lost; with name, reason, evidence.
 
 Here: what a person may say about a copy, and what must be true for it. Not here: proofs that machines ask for (``proving``). Nothing here
 writes to or deletes any file: the bytes of a doubtful copy may be the only good ones.
@@ -6,11 +6,14 @@ writes to or deletes any file: the bytes of a doubtful copy may be the only good
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from als_assets.errors import AlsError, CopyMismatch, LedgerError, LocationAway, NoVerifiedSource
 from als_assets.ledger import Ledger, Manifest, Replica, ReplicaState
 from als_assets.ledger.acting import Actor
+from als_assets.ledger.products import RAW
 from als_assets.transfer.fetching import Fetcher
 from als_assets.transfer.looking import Looks, has_sums, manifest_of, other_sums
 from als_assets.words import size_words
@@ -32,16 +35,44 @@ class Settling:
         """
         replica = self._suspect_one(replica)
         wanted, known_from = self._wanted(replica)
+        with self._read_again(actor, replica, wanted, who, reason) as (sums, more):
+            return self._judge(replica, wanted, sums, who, reason, {"sums_known_from": known_from, **more})
+
+    def adopt(self, actor: Actor, replica: Replica, *, who: str, reason: str) -> Replica:
+        """A person says that a SUSPECT raw copy is the raw file, although the record knows another SHA-256: every byte of it is read, and
+        its sum counts from now on. Verified copies with the other sum become SUSPECT.
+
+        Raises:
+            CopyMismatch: its files or sizes are not those on record; it stays SUSPECT.
+            NoVerifiedSource: there is no room to fetch it.
+            LedgerError: it is not SUSPECT, or no raw file.
+        """
+        replica = self._suspect_one(replica)
+        wanted = manifest_of(replica)
+        if replica.product != RAW or not wanted.is_single_file:
+            raise LedgerError(f"{replica.name} is no raw file.", next_step="Results are made again: re-execute the step that makes them.")
+        with self._read_again(actor, replica, wanted, who, reason) as (sums, more):
+            was = {"sha256_before": self._ledger.replicas.raw_sha256(replica.dataset_key)}
+            evidence = {**replica.evidence, **more, **was, "settled_by": who, "reason": reason, "how": "SHA-256 of the file read afresh"}
+            why = f"{who} says that this is the raw file, whatever was on record: {reason}"
+            return self._ledger.replicas.adopted(replica.id, sums, why=why, evidence=evidence, who=who)
+
+    @contextmanager
+    def _read_again(
+        self, actor: Actor, replica: Replica, wanted: Manifest, who: str, reason: str
+    ) -> Iterator[tuple[Manifest, dict[str, Any]]]:
+        """The sums of every file as it lies there now, and evidence. What was fetched for it is kept as long as the block lasts."""
         found = self._looks.listing(replica)
         wrong = ["nothing is there"] if found is None else wanted.differences(found)
         if wrong:
             raise self._still_wrong(replica, who, reason, "; ".join(wrong), {"files": _short(found)})
         place = self._looks.place_of(replica)
         if place.location.mounted:
-            return self._judge(replica, wanted, self._looks.sums(place, wanted), who, reason, {"sums_known_from": known_from})
+            yield self._looks.sums(place, wanted), {}
+            return
         sums, fetched = self._fetcher.sums(actor, replica, wanted)
         try:
-            return self._judge(replica, wanted, sums, who, reason, {"sums_known_from": known_from, **fetched})
+            yield sums, fetched
         finally:
             self._fetcher.remove(replica)
 

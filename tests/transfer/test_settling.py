@@ -1,10 +1,11 @@
-"""A copy in doubt, settled by a person: read again with every byte, made anew, or declared lost; each with name, reason and evidence.
+"""A copy in doubt, settled by a person: read again, made anew, vouched for, or declared lost; each with name, reason and evidence.
 
 Here: the commands ``als copy``, in front of the simulated facility. Not here: what makes a copy doubtful.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from facility_in_a_box import NERSC_RAW, RAW, Bench
 from typer.testing import CliRunner, Result
 
 from als_assets.cli import app, copies
-from als_assets.errors import AlsError, DeleteFailed, LocationAway
-from als_assets.ledger import Audit, Dataset, ReplicaState
+from als_assets.errors import AlsError, DeleteFailed, LedgerError, LocationAway
+from als_assets.ledger import Audit, Dataset, Manifest, ReplicaState
+from als_assets.ledger.rebuild import differences
 
 S = ReplicaState
 
@@ -102,6 +104,53 @@ class TestReplace:
         assert "only a suspect or lost one is replaced" in str(als("replace", scan.key, "--at", RAW).exception)  # type: ignore[operator]
 
 
+class TestAdopt:
+    """The sum on record was taken of a bad copy, so that every good one is refused."""
+
+    def doubt_all(self, bench: Bench, scan: Dataset) -> str:
+        """Nobody can tell any more by the record which one is right. The sum of the right bytes."""
+        good = bench.raw_file(scan, "spot832").read_bytes()
+        bench.raw_file(scan, RAW).write_bytes(b"x" + good[1:])
+        doubt(bench, scan, RAW)
+        bad = hashlib.sha256(b"x" + good[1:]).hexdigest()
+        bench.ledger.replicas.adopted(
+            bench.replica(scan, RAW).id, Manifest.single(len(good), bad), why="a bad disk lied once", evidence={}, who="nobody"
+        )
+        doubt(bench, scan, "spot832")
+        return hashlib.sha256(good).hexdigest()
+
+    @pytest.mark.parametrize("location", ["spot832", NERSC_RAW])
+    def test_its_sum_counts_from_now_on(self, bench: Bench, scan: Dataset, als: object, location: str) -> None:
+        right = self.doubt_all(bench, scan)
+        assert "It stays suspect." in str(als("prove", scan.key, "--at", location).exception)  # type: ignore[operator]
+
+        done = als("adopt", scan.key, "--at", location)  # type: ignore[operator]
+
+        assert done.exit_code == 0 and f"is the raw file on record now (SHA-256 {right})" in done.output
+        row = bench.replica(scan, location)
+        assert (row.state, row.sha256, row.manifest.sha256) == (S.VERIFIED, right, right)
+        assert (row.evidence["settled_by"], len(row.evidence["sha256_before"])) == ("ada", 64) and row.evidence["sha256_before"] != right
+        other = bench.replica(scan, RAW)
+        assert (other.state, other.sha256, other.manifest.sha256) == (S.SUSPECT, None, None)
+        assert any("which ada says is the raw file" in entry.why and entry.who == "ada" for entry in bench.ledger.audit.of(scan.key))
+        assert als("replace", scan.key, "--at", RAW).exit_code == 0  # type: ignore[operator]
+        assert bench.replica(scan, RAW).sha256 == right == bench.ledger.replicas.raw_sha256(scan.key)
+        assert differences(bench.ledger.engine) == []
+
+    def test_one_of_another_size_is_not_adopted(self, bench: Bench, scan: Dataset, als: object) -> None:
+        right = self.doubt_all(bench, scan)
+        bench.raw_file(scan, "spot832").write_bytes(b"short")
+        assert "It stays suspect." in str(als("adopt", scan.key, "--at", "spot832").exception)  # type: ignore[operator]
+        assert bench.ledger.replicas.raw_sha256(scan.key) != right
+
+    def test_only_raw_files_in_doubt_are_adopted(self, bench: Bench, scan: Dataset, als: object) -> None:
+        assert "is verified, not suspect" in str(als("adopt", scan.key, "--at", RAW).exception)  # type: ignore[operator]
+        stack = bench.stack(scan, {"slice.tiff": b"grey"})
+        bench.ledger.replicas.move(stack.id, S.SUSPECT, why="a test")
+        with pytest.raises(LedgerError, match="is no raw file"):
+            bench.platform.transfers.settling.adopt(bench.actor(), stack, who="ada", reason="a test")
+
+
 class TestLost:
     def test_one_in_doubt(self, bench: Bench, scan: Dataset, als: object) -> None:
         doubt(bench, scan, NERSC_RAW)
@@ -184,6 +233,32 @@ def test_a_deletion_is_not_believed_while_the_disk_is_away(bench: Bench, scan: D
     assert bench.state(scan, NERSC_RAW) is S.DELETING and bench.raw_file(scan, NERSC_RAW).exists()
     bench.platform.transfers.delete_replica(bench.actor(), bench.replica(scan, NERSC_RAW), {"because": "a test"})
     assert bench.state(scan, NERSC_RAW) is S.DELETED and not bench.raw_file(scan, NERSC_RAW).exists()
+
+
+@pytest.mark.parametrize("location", ["spot832", NERSC_RAW])
+def test_a_deletion_that_is_called_done_is_not_believed_either(
+    bench: Bench, scan: Dataset, location: str, meddle: Callable[[Callable[[], object]], None]
+) -> None:
+    """Globus says that it is deleted, which is not so; and in that moment the disk goes away."""
+    file, content = bench.raw_file(scan, location), bench.raw_file(scan, location).read_bytes()
+    replica = bench.ledger.replicas.move(bench.replica(scan, location).id, S.DELETING, why="the test wants it gone")
+    mounts: list[Callable[[], object]] = []
+
+    def lie() -> None:
+        if not mounts:
+            file.write_bytes(content)
+            mounts.append(unmount(bench, scan, location))
+
+    def wait(_seconds: float) -> None:
+        if any("cannot be looked at" in words for words in bench.told):
+            mounts[0]()
+
+    meddle(lie)
+    with pytest.raises(DeleteFailed, match=r"1 file\(s\) are still there"):
+        bench.platform.transfers.delete_replica(bench.actor(wait=wait, tell=bench.told.append), replica, {"because": "a test"})
+    assert bench.state(scan, location) is S.DELETING and file.read_bytes() == content
+    bench.platform.transfers.delete_replica(bench.actor(), bench.replica(scan, location), {"because": "a test"})
+    assert bench.state(scan, location) is S.DELETED and not file.exists()
 
 
 def unmount(bench: Bench, scan: Dataset, location: str) -> Callable[[], object]:
