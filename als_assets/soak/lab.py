@@ -60,7 +60,7 @@ class Lab:
         event.listen(self.ledger.engine, "begin", self._begins)
         self.world = World(self.facility, self._tick, lambda name: self.draw(name), self.set_clock_back, self._newest_audit)
         self.watch = Watch(self.facility, self.ledger, self.world, lambda: self.retention)
-        self.world.on_delete = self.watch.deleting
+        self.world.on_delete, self.world.on_passed_on = self.watch.deleting, self.watch.passed_on
         gate = ExportGate(self.facility, lambda _key: Release(True, "a soak"))
         movers: dict[str, Mover] = dict.fromkeys(("mover", "pruner", "posix"), self.world)
         self.transfers = TransferService(self.facility, self.ledger, gate, movers)

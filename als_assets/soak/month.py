@@ -32,7 +32,7 @@ HOURS = 30 * 24
 # Chance of each fault for each event, and of each mishap in an hour (the latter for a month of 5,000 scans).
 FAULTS = {
     "transfer": {"fails": 0.01, "corrupt": 0.004, "nothing": 0.004, "answer lost": 0.01, "slow": 0.01, "cut": 0.002},
-    "delete": {"fails": 0.04, "kept": 0.04, "answer lost": 0.04, "slow": 0.04, "cut": 0.04},
+    "delete": {"fails": 0.04, "kept": 0.04, "answer lost": 0.04, "slow": 0.04, "cut": 0.04, "disk goes": 0.004},
     "call": {"cut": 0.0002, "clock set back": 0.0001},
 }
 CUT_IN_A_WRITE = 0.004

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 
 import sqlalchemy as sa
 
@@ -56,6 +57,12 @@ class Watch:
             self._raw(path, what, rule)
         elif not self._product_may_go(path, what, rule):
             self.broken.append(f"{path}: deleted, and no good copy or recipe is left")
+
+    def passed_on(self, path: str) -> None:
+        """A copy was made from one that is not what it should be. Of a raw file whose SHA-256 is on record that must be impossible."""
+        what = self.world.owner[path]
+        if what[1] == RAW and self.ledger.replicas.raw_sha256(what[0]) == sha256(self.world.truth[what][""]).hexdigest():
+            self.broken.append(f"{path}: copied from a spoilt raw file, although its SHA-256 is on record")
 
     def _raw(self, path: str, what: What, rule: RetentionRule) -> None:
         wanted = rule.raw if what[0] in self.left else _stricter(rule.raw, self.policy().first_raw)

@@ -43,7 +43,7 @@ class Task:
 class World:
     """``draw(event)`` decides which fault hits an event ("transfer", "delete" or "call"; "" for none); ``clock`` is the true time;
     ``set_clock_back`` is the fault of that name; ``audits()`` numbers the moments of the record (no clock can); ``on_delete`` is told
-    of every deletion before it happens."""
+    of every deletion before it happens, ``on_passed_on`` of every copy that was made from a spoilt one."""
 
     facility: Facility
     clock: Callable[[], datetime]
@@ -51,6 +51,7 @@ class World:
     set_clock_back: Callable[[], None]
     audits: Callable[[], int]
     on_delete: Callable[[str, bool], None] = lambda _path, _recursive: None
+    on_passed_on: Callable[[str], None] = lambda _path: None
     poll_s: float = 60.0
     most_items: int = 50
     blobs: dict[str, Files] = field(default_factory=dict)
@@ -67,8 +68,6 @@ class World:
     _tasks: dict[str, Task] = field(default_factory=dict)
     _by_submission: dict[str, str] = field(default_factory=dict)
     _numbers: int = 0
-
-    # --- bytes -----------------------------------------------------------------------------------------------------------
 
     def place(self, location: str, path: str) -> Place:
         return Place(location, self.facility.location(location), path)
@@ -105,27 +104,29 @@ class World:
         """The location reads as an empty folder. Where this machine sees its disk, it is only this machine that misses it."""
         if location not in self.unmounted:
             self.unmounted.add(location)
-            root = self._disk(location)
-            if root is not None:
-                Path(self.facility.location(location).site_root).mkdir(exist_ok=True)
-                Path(self.facility.location(location).site_root).rename(root)
-                Path(self.facility.location(location).site_root).mkdir()
+            disk, root = self._disk(location), self._root(location)
+            if disk is not None:
+                root.mkdir(exist_ok=True)
+                root.rename(disk)
+                root.mkdir()
 
     def mount(self, location: str) -> None:
         if location in self.unmounted:
             disk = self._disk(location)
             self.unmounted.discard(location)
             if disk is not None:
-                Path(self.facility.location(location).site_root).rmdir()
-                disk.rename(Path(self.facility.location(location).site_root))
+                self._root(location).rmdir()
+                disk.rename(self._root(location))
 
     def _disk(self, location: str) -> Path | None:
         """Where the bytes of a location are on this machine; None where they are not."""
-        place = self.facility.location(location)
-        root = Path(place.site_root)
-        if not place.mounted:
+        root = self._root(location)
+        if not self.facility.location(location).mounted:
             return None
         return root.with_name(f"{root.name} (unmounted)") if location in self.unmounted else root
+
+    def _root(self, location: str) -> Path:
+        return Path(self.facility.location(location).site_root)
 
     def _remove(self, key: str) -> None:
         self.blobs.pop(key, None)
@@ -186,8 +187,8 @@ class World:
 
     def find(self, prepared: Mapping[str, Any]) -> dict[str, Any] | None:
         self._call()
-        number = self._by_submission.get(prepared["submission_id"])
-        return None if number is None or self._tasks[number].over else {"task_id": number}
+        number = self._by_submission.get(prepared["submission_id"], "")
+        return {"task_id": number} if number and not self._tasks[number].over else None
 
     def look(self, handle: Mapping[str, Any]) -> TaskView:
         self._call()
@@ -244,6 +245,7 @@ class World:
             self.put(request.destination, self.owner[request.source.mover_path], {**there, **source})
             if not self.intact(request.source.mover_path):
                 self._note_spoiled(target, self.spoiled.get(request.source.mover_path, "rot"), arriving=True)
+                self.on_passed_on(target)
         if fault == "corrupt" and moved:
             self.spoil(target, "rot")
             self.arrived_spoiled.add(target)
@@ -262,11 +264,12 @@ class World:
         return self.blobs.get(key, {})
 
     def _delete(self, paths: list[str], fault: str) -> dict[str, Any]:
-        location = paths[0].split("/")[1]
-        if location in self.unmounted and self._disk(location) is None:
+        if (location := paths[0].split("/")[1]) in self.unmounted and self._disk(location) is None:
             return {"failed": f"FILE_NOT_FOUND {paths[0]}"}
         missing = [path for path in paths if path not in self.blobs]
-        if fault != "kept":
+        if fault == "disk goes":  # and nothing is deleted
+            self.unmount(location)
+        elif fault != "kept":
             for path in paths:
                 if path in self.blobs:  # what was destroyed before stays known as destroyed
                     self._remove(path)
@@ -278,17 +281,14 @@ class World:
         for place in places:
             if self.down.get(place.location.site, self.clock()) > self.clock():
                 raise _unreachable(f"{place.location.site} is down")
-        fault = self._drawn("call")
-        if fault == "cut":
+        if (fault := self._drawn("call")) == "cut":
             raise PowerCut
         if fault == "clock set back":
             self.set_clock_back()
 
     def _drawn(self, event: str) -> str:
-        fault = self.draw(event)
-        if fault:
-            name = f"{event} {fault}"
-            self.faults[name] = self.faults.get(name, 0) + 1
+        if fault := self.draw(event):
+            self.faults[f"{event} {fault}"] = self.faults.get(f"{event} {fault}", 0) + 1
         return fault
 
 

@@ -24,7 +24,7 @@ from als_assets.soak.lab import BEGIN, Lab
 from als_assets.soak.places import ALCF, ARCHIVE, DATA, SPOT, beamline_policy
 
 FAULTS = {"transfer": ["fails", "corrupt", "nothing", "answer lost", "slow", "cut"]}
-FAULTS |= {"delete": ["fails", "kept", "answer lost", "slow", "cut"], "call": ["cut", "clock set back"]}
+FAULTS |= {"delete": ["fails", "kept", "answer lost", "slow", "cut", "disk goes"], "call": ["cut", "clock set back"]}
 AGES = {name: RetentionRule(min_age_days=1) for name in (LocationClass.ACQUISITION, LocationClass.SCRATCH)}
 POLICIES = [
     beamline_policy(),

@@ -17,6 +17,7 @@ from als_assets.facility.retention import RawLeft, Retention, RetentionRule
 from als_assets.ledger import ReplicaState
 from als_assets.soak.lab import BEGIN, Lab
 from als_assets.soak.places import ARCHIVE, DATA, SPOT, STAGED
+from als_assets.transfer.looking import Looks, manifest_of
 
 S = ReplicaState
 NOW = Retention(grace_hours=0, rules={LocationClass.ACQUISITION: RetentionRule(min_age_days=1, proof_max_age_days=1)})
@@ -64,6 +65,46 @@ def test_a_copy_that_was_destroyed_before_it_was_deleted_is_no_loss_of_ours(lab:
     assert [pruned.outcome for pruned in lab.prune()] == ["deleted"] and state(lab, DATA) is S.DELETED
     lab.watch.hourly(everything=True)
     assert lab.watch.broken == [] and lab.world.intact(at(lab, ARCHIVE))
+
+
+def test_a_spoilt_copy_is_never_passed_on_where_the_sum_is_known(lab: Lab) -> None:
+    """The copy whose sum is on record is in doubt; the last one has no sum of its own, and rots."""
+    lab.world.spoil(at(lab, DATA), "gone")
+    lab.world.spoil(at(lab, ARCHIVE), "gone")
+    lab.world.spoil(at(lab, SPOT), "rot")
+    assert not lab.copy_raw("sand", ARCHIVE) and lab.refused == {"TransferFailed": 1}
+    assert state(lab, ARCHIVE) is S.EXPECTED and at(lab, ARCHIVE) not in lab.world.blobs
+    assert lab.watch.broken == []
+
+
+def test_the_watch_sees_a_spoilt_copy_that_is_passed_on(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.world.spoil(at(lab, ARCHIVE), "gone")
+    lab.world.spoil(at(lab, DATA), "gone")
+    lab.world.spoil(at(lab, SPOT), "rot")
+    monkeypatch.setattr(Looks, "wanted", lambda _looks, replica: manifest_of(replica))
+    assert lab.copy_raw("sand", ARCHIVE)
+    assert lab.watch.broken == ["/nersc_raw/ALS-1/sand.h5: copied from a spoilt raw file, although its SHA-256 is on record"]
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_what_cannot_be_seen_is_not_deleted_whatever_the_service_says(record: Record, tmp_path: Path, cut_off: bool) -> None:
+    """It calls the deletion done, which is not so, while the disk goes away; the process that asked may be dead by then."""
+    faults = {"delete": "disk goes"}
+    lab = Lab(tmp_path, record.emptied, draw=lambda event: faults.pop(event, ""), retention=NOW)
+    lab.new_scan("sand")
+    assert lab.copy_raw("sand", DATA) and lab.copy_raw("sand", ARCHIVE)
+    lab.now = BEGIN + timedelta(days=2)
+    lab.cut_after_writes = 6 if cut_off else None
+    lab.prune()
+    assert lab.power_cuts == cut_off
+    lab.prune()
+    assert state(lab, SPOT) is S.DELETING and lab.world.intact(at(lab, SPOT))
+    lab.world.mount(SPOT)
+    lab.prune()  # the first finds that it is still there, the second asks anew
+    lab.prune()
+    lab.watch.hourly(everything=True)
+    assert state(lab, SPOT) is S.DELETED and at(lab, SPOT) not in lab.world.blobs and lab.watch.broken == []
+    lab.close()
 
 
 @pytest.mark.parametrize("site", [DATA, ARCHIVE])
