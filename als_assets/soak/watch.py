@@ -61,6 +61,8 @@ class Watch:
     def passed_on(self, path: str) -> None:
         """A copy was made from one that is not what it should be. Of a raw file whose SHA-256 is on record that must be impossible."""
         what = self.world.owner[path]
+        if self._row(path) is None:
+            return  # fetched to be hashed: that is no copy
         if what[1] == RAW and self.ledger.replicas.raw_sha256(what[0]) == sha256(self.world.truth[what][""]).hexdigest():
             self.broken.append(f"{path}: copied from a spoilt raw file, although its SHA-256 is on record")
 
