@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
-from als_assets.errors import AlsError, DeleteFailed, HeldElsewhere, JobRefused, ServiceUnreachable, TransferDamaged, TransferFailed
+from als_assets.errors import (
+    AlsError,
+    CollectionResting,
+    DeleteFailed,
+    HeldElsewhere,
+    JobRefused,
+    ServiceUnreachable,
+    TransferDamaged,
+    TransferFailed,
+)
 from als_assets.ledger.models import Operation
 from als_assets.ledger.states import OPEN_OPERATIONS, OperationKind, OperationState
 from als_assets.ledger.store import Ledger
@@ -38,7 +47,8 @@ class Actor:
     """Who acts: the run that holds leases, how it waits, and where its progress goes.
 
     ``may_take_over(run)`` tells whether another holder is provably out of the way; ``wait(seconds)`` sleeps (a signal may break
-    it); ``tell(sentence)`` shows progress to staff; ``observe(facts)`` keeps its numbers, at most one set a minute.
+    it); ``tell(sentence)`` shows progress to staff; ``observe(facts)`` keeps its numbers, at most one set a minute; ``patience`` is how
+    long a service that does not answer, or a pause, is waited out.
     """
 
     run_id: str
@@ -46,6 +56,11 @@ class Actor:
     wait: Callable[[float], None] = time.sleep
     tell: Callable[[str], None] = _silent
     observe: Callable[[Mapping[str, Any]], None] = _unseen
+    patience: timedelta = field(default_factory=lambda: PATIENCE)
+
+    def after(self, error: AlsError | None) -> Actor:
+        """Who goes on with the next of many acts: of an outage or a pause that lasted, only the first waits for the end."""
+        return replace(self, patience=timedelta(0)) if isinstance(error, (CollectionResting, ServiceUnreachable)) else self
 
 
 @dataclass(frozen=True)
@@ -61,11 +76,13 @@ class Ended:
 @dataclass(frozen=True)
 class Running:
     """A remote act goes on; ``sentence`` says how far it is. While ``phase`` stays the same only the numbers change, and the sentence
-    is told once a minute (without a phase every new sentence is told). ``facts`` are those numbers, by name."""
+    is told once a minute (without a phase every new sentence is told). ``facts`` are those numbers, by name. ``waits``: nothing goes on
+    now, and that is raised when it lasts longer than the actor's patience; the act stays open."""
 
     sentence: str
     phase: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    waits: AlsError | None = None
 
 
 class Act(Protocol):
@@ -102,7 +119,7 @@ def carry_out(ledger: Ledger, actor: Actor, act: Act, *, after: int) -> Operatio
 
     Raises:
         LeaseLost: another run took over; leave quietly.
-        AlsError: what the act found (``Ended.error``), or that nothing could be learnt for ``PATIENCE``.
+        AlsError: what the act found (``Ended.error``), or that nothing could be learnt or went on for ``actor.patience``.
     """
     done = done_after(ledger, act.key, after)
     if done is not None:
@@ -162,21 +179,19 @@ def _closed_by_another(operation: Operation) -> Operation:
 
 
 def _follow(ledger: Ledger, actor: Actor, act: Act, operation: Operation) -> Ended:
-    unreachable_since = None
+    waiting_since = None
     teller = _Teller(ledger, actor)
     while True:
         ledger.operations.require_lease(operation)
         try:
             now = act.poll(operation)
-            unreachable_since = None
         except ServiceUnreachable as error:
-            # Says nothing about the act itself: it may well be finishing.
-            unreachable_since = unreachable_since or ledger.clock()
-            if ledger.clock() - unreachable_since > PATIENCE:
-                raise
-            now = Running(error.sentence)
+            now = Running(error.sentence, waits=error)  # says nothing about the act itself: it may well be finishing
         if isinstance(now, Ended):
             return now
+        waiting_since = None if now.waits is None else waiting_since or ledger.clock()
+        if now.waits is not None and waiting_since is not None and ledger.clock() - waiting_since >= actor.patience:
+            raise now.waits
         operation = teller.tell(operation, now)
         actor.wait(act.poll_s)
 

@@ -40,9 +40,9 @@ class Pruned:
     size_bytes: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Deleter:
-    """Deletes for one actor under one policy."""
+    """Deletes for one actor under one policy. Where nothing answers, or everything is paused, the actor waits once a round."""
 
     facility: Facility
     retention: Retention
@@ -59,6 +59,7 @@ class Deleter:
                 claims.append(self._claim(line))
             except AlsError as error:
                 done.append(told(self.ledger.replicas.get(line.replica_id), "blocked", _words(error)))
+                self.actor = self.actor.after(error)
         return done + self._carry_out(claims)
 
     def finish(self) -> list[Pruned]:
@@ -83,6 +84,7 @@ class Deleter:
                 done.append(self._called_off(replica, reason))
             except AlsError as error:
                 done.append(told(replica, "blocked", _words(error)))
+                self.actor = self.actor.after(error)
         return done + self._carry_out(claims)
 
     def _judged(self, judge: Judge, copy: Copy, replica: Replica) -> dict[str, Any]:
@@ -121,6 +123,7 @@ class Deleter:
                 done.append(told(replica, "deleted", deleted_words(self.ledger.clock(), replica, proof)))
             else:
                 done.append(told(replica, "blocked", _words(end.error)))
+                self.actor = self.actor.after(end.error)
         return done
 
     def _called_off(self, replica: Replica, reason: AlsError) -> Pruned:

@@ -31,7 +31,6 @@ from als_assets.transfer.breaker import caused_by_collection, trouble_of
 from als_assets.transfer.mover import FileFacts, History, Mover, TaskState, TaskView, TransferRequest
 from als_assets.transfer.progress import Progress
 from als_assets.transfer.verify import Comparison, compare, task_differences
-from als_assets.words import duration_words
 
 # Right after a success Globus may not yet tell what it did.
 HISTORY_TRIES = 5
@@ -49,7 +48,6 @@ class MoverAct:
     gate: Callable[[Operation], None] | None = field(default=None, kw_only=True)
     kind: ClassVar[OperationKind]
     failure: ClassVar[type[TransferFailed | DeleteFailed]]
-    _waiting_since: datetime | None = field(default=None, init=False)
     _trouble: str | None = field(default=None, init=False)
     _doubt: dict[str, Any] = field(default_factory=dict, init=False)
 
@@ -70,7 +68,6 @@ class MoverAct:
             self._note_trouble(operation, view)
             if view.state is TaskState.WAITING:
                 return self._wait(view)
-            self._waiting_since = None
             if view.state is TaskState.HOPELESS and self._may_still_settle(operation, view):
                 return self._going_on(view)
             if view.state in (TaskState.QUEUED, TaskState.ACTIVE):
@@ -141,17 +138,13 @@ class MoverAct:
 
     def _wait(self, view: TaskView) -> Running:
         """Paused, or a collection is away: waited out for a while; then the step leaves, so that its place is free, and the task stays."""
-        now = self.ledger.clock()
-        self._waiting_since = self._waiting_since or now
-        waited = now - self._waiting_since
-        if waited > acting.PATIENCE:
-            raise CollectionResting(
-                f"{self._what()} has waited {duration_words(waited.total_seconds())}. {view.sentence}",
-                next_step=f"The task is kept, and the step looks at it again by itself. {view.next_step}",
-                retry_s=acting.PATIENCE.total_seconds() / 3,
-                link=view.link,
-            )
-        return Running(view.sentence, phase=view.sentence)
+        lasting = CollectionResting(
+            f"{self._what()} waits. {view.sentence}",
+            next_step=f"The task is kept, and the step looks at it again by itself. {view.next_step}",
+            retry_s=acting.PATIENCE.total_seconds() / 3,
+            link=view.link,
+        )
+        return Running(view.sentence, phase=view.sentence, waits=lasting)
 
     def _not_done(self, operation: Operation, view: TaskView) -> Ended:
         """A task that did not succeed. Raises for states in which the task lives on and is kept; cancels hopeless ones."""

@@ -131,7 +131,7 @@ class Deletions:
                 raise
             except AlsError as error:
                 errors |= {act.key: error for act in batch}
-        return [self._end(actor, replica, act, errors) for (replica, _), act in zip(doomed, acts, strict=True)]
+        return self._ends(actor, doomed, acts, errors)
 
     def _act(self, actor: Actor, replica: Replica, proof: dict[str, Any], posted: dict[str, dict[str, Any]]) -> DeleteAct:
         place = self._looks.place_of(replica)
@@ -163,6 +163,18 @@ class Deletions:
             prepared = {**batch[0].mover.prepare(), **together}
         for _, operation in fresh:
             self._ledger.operations.annotate(operation, prepared=prepared)
+
+    def _ends(
+        self, actor: Actor, doomed: Sequence[tuple[Replica, dict[str, Any]]], acts: Sequence[DeleteAct], errors: Mapping[str, AlsError]
+    ) -> list[Deletion]:
+        """A place that does not answer, or where everything is paused, is waited for once and not for each copy of a batch anew."""
+        actors: dict[str, Actor] = {}
+        ends = []
+        for (replica, _), act in zip(doomed, acts, strict=True):
+            here = actors.get(replica.location, actor)
+            ends.append(self._end(here, replica, act, errors))
+            actors[replica.location] = here.after(ends[-1].error)
+        return ends
 
     def _end(self, actor: Actor, replica: Replica, act: DeleteAct, errors: Mapping[str, AlsError]) -> Deletion:
         if act.key in errors:

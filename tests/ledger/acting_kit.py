@@ -79,7 +79,8 @@ class Scene:
         return ScriptedAct(self.ledger, list(script), **more)
 
     def carry_out(self, act: ScriptedAct, run: str = "run1", may_take_over: Callable[[str], bool] = never, **more: Any) -> Operation:
-        return carry_out(self.ledger, self.actor(run, may_take_over), act, **{"after": self.ledger.operations.newest("sand"), **more})
+        actor = more.pop("actor", None) or self.actor(run, may_take_over)
+        return carry_out(self.ledger, actor, act, **{"after": self.ledger.operations.newest("sand"), **more})
 
     @property
     def operation(self) -> Operation:

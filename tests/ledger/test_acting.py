@@ -16,6 +16,7 @@ from ledger_kit import Clock, always, never
 
 from als_assets.errors import (
     AlsError,
+    CollectionResting,
     CredentialsRejected,
     ExportRefused,
     IllegalTransition,
@@ -172,6 +173,24 @@ class TestUnreachable:
     def test_every_answer_renews_the_patience(self, scene: Scene) -> None:
         most = [unreachable() for _ in range(int(PATIENCE / timedelta(seconds=7)))]
         assert scene.carry_out(scene.act(*most, Running("still there"), *most, DONE)).state is S.SUCCEEDED
+
+    def test_the_next_of_many_acts_does_not_wait_for_the_same_outage(self, scene: Scene) -> None:
+        act = scene.act(unreachable(), unreachable())
+        began = scene.clock()
+        with pytest.raises(ServiceUnreachable):
+            scene.carry_out(act, actor=scene.actor().after(unreachable()))
+        assert len(act.script) == 1 and scene.clock() == began, "one look"
+        with pytest.raises(ServiceUnreachable):
+            scene.carry_out(scene.act(*[unreachable()] * 300), actor=scene.actor().after(JobRefused("No.", next_step="Mend it.")))
+        assert scene.clock() - began >= PATIENCE, "what was refused says nothing about an outage"
+
+    def test_a_pause_is_waited_out_and_then_left_with_its_own_error(self, scene: Scene) -> None:
+        paused = Running("Waiting: it is paused.", waits=CollectionResting("The copy waits.", next_step="Nothing.", retry_s=1.0))
+        assert scene.carry_out(scene.act(paused, paused, DONE)).state is S.SUCCEEDED
+        began = scene.clock()
+        with pytest.raises(CollectionResting, match="The copy waits"):
+            scene.carry_out(scene.act(*[paused] * 300))
+        assert scene.clock() - began >= PATIENCE and scene.operation.state is S.SUBMITTED
 
     def test_at_the_submission_it_is_red_at_once_and_the_intent_is_adopted(self, scene: Scene) -> None:
         with pytest.raises(ServiceUnreachable):

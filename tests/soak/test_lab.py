@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from machine import Record
 
+from als_assets.errors import ServiceUnreachable
 from als_assets.facility.models import LocationClass
 from als_assets.facility.retention import RawLeft, Retention, RetentionRule
 from als_assets.ledger import ReplicaState
+from als_assets.ledger.acting import PATIENCE
 from als_assets.soak.lab import BEGIN, Lab
 from als_assets.soak.places import ARCHIVE, DATA, SPOT, STAGED
+from als_assets.soak.world import World
 from als_assets.transfer.looking import Looks, manifest_of
 
 S = ReplicaState
@@ -84,6 +87,24 @@ def test_the_watch_sees_a_spoilt_copy_that_is_passed_on(lab: Lab, monkeypatch: p
     monkeypatch.setattr(Looks, "wanted", lambda _looks, replica: manifest_of(replica))
     assert lab.copy_raw("sand", ARCHIVE)
     assert lab.watch.broken == ["/nersc_raw/ALS-1/sand.h5: copied from a spoilt raw file, although its SHA-256 is on record"]
+
+
+def test_an_outage_in_the_middle_of_a_night_is_waited_for_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparisons of three scans are under way when the service stops answering."""
+    for key in ("silt", "clay"):
+        lab.new_scan(key)
+        assert lab.copy_raw(key, DATA) and lab.copy_raw(key, ARCHIVE)
+    lab.now += timedelta(days=2)
+    began = lab.now
+    with monkeypatch.context() as outage:
+        outage.setattr(World, "look", unanswered)
+        assert [pruned.outcome for pruned in lab.prune()] == ["blocked"] * 3
+    assert PATIENCE <= lab.now - began < PATIENCE * 1.5
+    assert [pruned.outcome for pruned in lab.prune()] == ["deleted"] * 3
+
+
+def unanswered(*_look: object) -> None:
+    raise ServiceUnreachable("The service did not answer.", next_step="It is tried again by itself.")
 
 
 @pytest.mark.parametrize("cut_off", [False, True])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from doomed import Zygote
@@ -150,6 +152,25 @@ def test_an_outage_keeps_all_intents(bench: Bench, three: list[tuple[Dataset, Re
 
     assert all(isinstance(d.error, ServiceUnreachable) for d in done)
     assert {bench.newest(scan).state for scan, _ in three} == {OperationState.INTENT}
+    bench.control.clear_faults()
+    assert all(d.error is None for d in delete(bench, [r for _, r in three]))
+
+
+def test_an_outage_after_the_task_was_sent_is_waited_for_once(bench: Bench, three: list[tuple[Dataset, Replica]]) -> None:
+    waits: list[float] = []
+
+    def wait(_seconds: float) -> None:
+        waits.append(0.05)
+        time.sleep(0.05)
+
+    bench.control.add_fault(where="http", path="/v0.10/task/*", status="drop", times=None)
+    actor = bench.actor(wait=wait, patience=timedelta(seconds=0.2))
+
+    done = bench.platform.transfers.delete_replicas(actor, [(r, {"proof of": r.id}) for _, r in three])
+
+    assert all(isinstance(d.error, ServiceUnreachable) for d in done)
+    assert len(waits) <= 5, "a night's batch of fifty must not wait half an hour for each"
+    assert {bench.newest(scan).state for scan, _ in three} == {OperationState.SUBMITTED}
     bench.control.clear_faults()
     assert all(d.error is None for d in delete(bench, [r for _, r in three]))
 
