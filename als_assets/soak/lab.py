@@ -198,3 +198,7 @@ class Lab:
     def settle(self, replica: Replica) -> bool:
         """What staff do about a copy that is suspect: they have every byte of it read again."""
         return self.act(lambda actor: self.transfers.settling.prove(actor, replica, who="staff", reason="a soak"))
+
+    def vouch(self, replica: Replica) -> bool:
+        """What staff do about a raw copy that the record doubts and that they have looked at: they say that it is the raw file."""
+        return self.act(lambda actor: self.transfers.settling.adopt(actor, replica, who="staff", reason="a soak"))

@@ -197,8 +197,11 @@ class _Life:
             grace = self.random.choice([0.0, 12.0, 24.0])
             lab.retention = self.month.policy().model_copy(update={"grace_hours": grace})
         for replica in lab.ledger.replicas.in_state(ReplicaState.SUSPECT):
-            if replica.product == RAW and not (self.random.random() < 0.5 and lab.settle(replica)):
-                lab.repair(replica.dataset_key)
+            if replica.product != RAW or (self.random.random() < 0.5 and lab.settle(replica)):
+                continue
+            if lab.world.intact(f"/{replica.location}/{replica.path}") and self.random.random() < 0.3:
+                lab.vouch(replica)  # the sum on record was taken of a bad copy, and somebody has looked at this one
+            lab.repair(replica.dataset_key)
 
     def _draw(self, event_name: str) -> str:
         dice = self.random.random()

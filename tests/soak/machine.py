@@ -163,6 +163,13 @@ class Histories(RuleBasedStateMachine):
         if suspect:
             self.lab.settle(suspect[number % len(suspect)])
 
+    @rule(number=st.integers(0, 5))
+    def staff_vouch(self, number: int) -> None:
+        suspect = [r for r in self.lab.ledger.replicas.in_state(ReplicaState.SUSPECT) if r.product == "raw"]
+        right = [r for r in suspect if self.lab.world.intact(f"/{r.location}/{r.path}")]
+        if right:
+            self.lab.vouch(right[number % len(right)])
+
     @rule(writes=st.integers(0, 60))
     def prune_and_die(self, writes: int) -> None:
         self.lab.cut_after_writes = writes

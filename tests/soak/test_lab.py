@@ -80,6 +80,25 @@ def test_a_spoilt_copy_is_never_passed_on_where_the_sum_is_known(lab: Lab) -> No
     assert lab.watch.broken == []
 
 
+def test_a_sum_that_was_taken_of_a_bad_copy_is_put_right_by_a_person(record: Record, tmp_path: Path) -> None:
+    """The first copy arrives damaged, and is passed on: both agree, and the detector's file seems to be the bad one."""
+    faults = {"transfer": "corrupt"}
+    lab = Lab(tmp_path, record.emptied, draw=lambda event: faults.pop(event, ""), retention=NOW)
+    lab.new_scan("sand")
+    assert lab.copy_raw("sand", DATA) and lab.copy_raw("sand", ARCHIVE)
+    lab.now = BEGIN + timedelta(days=2)
+    assert [pruned.outcome for pruned in lab.prune()] == ["blocked"] and state(lab, SPOT) is S.SUSPECT
+    (suspect,) = lab.ledger.replicas.in_state(S.SUSPECT)
+    assert not lab.settle(suspect), "by the record it is the bad one"
+    assert lab.vouch(suspect)
+    assert (state(lab, SPOT), state(lab, DATA), state(lab, ARCHIVE)) == (S.VERIFIED, S.SUSPECT, S.SUSPECT)
+    lab.repair("sand")
+    lab.now += timedelta(days=2)
+    assert [pruned.outcome for pruned in lab.prune()] == ["deleted"]
+    assert lab.world.intact(at(lab, DATA)) and lab.world.intact(at(lab, ARCHIVE)) and lab.watch.broken == []
+    lab.close()
+
+
 def test_the_watch_sees_a_spoilt_copy_that_is_passed_on(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.world.spoil(at(lab, ARCHIVE), "gone")
     lab.world.spoil(at(lab, DATA), "gone")
