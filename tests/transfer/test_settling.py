@@ -10,15 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from facility_in_a_box import NERSC_RAW, RAW, Bench
+from facility_in_a_box import NERSC_RAW, PSCRATCH, RAW, SCRATCH, Bench
 from typer.testing import CliRunner, Result
 
 from als_assets.cli import app, copies
-from als_assets.errors import AlsError, DeleteFailed, LedgerError, LocationAway
+from als_assets.errors import AlsError, DeleteFailed, LedgerError, LocationAway, NoVerifiedSource
 from als_assets.ledger import Audit, Dataset, Manifest, ReplicaState
 from als_assets.ledger.rebuild import differences
 
 S = ReplicaState
+SLICES = {f"slice_{n:05d}.tiff": bytes([n]) * 200 for n in range(3)}
 
 
 @pytest.fixture
@@ -87,6 +88,27 @@ class TestProve:
         assert "is expected, not suspect" in str(done.exception)
         absent = als("prove", scan.key, "--at", RAW, "--product", "recon_tiff")  # type: ignore[operator]
         assert "no copy of recon_tiff" in str(absent.exception)
+
+
+class TestProveAStack:
+    """A result without sums of its own, far away."""
+
+    def test_it_is_compared_with_the_sums_of_a_verified_copy(self, bench: Bench, scan: Dataset, als: object) -> None:
+        stack = bench.stack(scan, SLICES)
+        bench.platform.transfers.ensure_replica(bench.actor(), scan.key, "recon_tiff", SCRATCH, stack.path)
+        bench.ledger.replicas.move(stack.id, S.SUSPECT, why="a test")
+        done = als("prove", scan.key, "--at", PSCRATCH, "--product", "recon_tiff")  # type: ignore[operator]
+        assert done.exit_code == 0, done.output
+        row = bench.replica(scan, PSCRATCH, "recon_tiff")
+        assert row.state is S.VERIFIED and row.evidence["sums_known_from"] == SCRATCH
+        assert all(entry.sha256 for entry in row.manifest.entries), "its sums are known from now on"
+
+    def test_without_any_sum_it_stays_in_doubt(self, bench: Bench, scan: Dataset, als: object) -> None:
+        stack = bench.stack(scan, SLICES)
+        bench.ledger.replicas.move(stack.id, S.SUSPECT, why="a test")
+        done = als("prove", scan.key, "--at", PSCRATCH, "--product", "recon_tiff")  # type: ignore[operator]
+        assert isinstance(done.exception, NoVerifiedSource) and "No SHA-256 is on record" in done.exception.sentence
+        assert bench.replica(scan, PSCRATCH, "recon_tiff").state is S.SUSPECT
 
 
 class TestReplace:
