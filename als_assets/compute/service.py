@@ -23,7 +23,7 @@ from als_assets.compute.spec import JobSpec, StageIn, Step
 from als_assets.compute.staging import Staging
 from als_assets.compute.transport import Transport
 from als_assets.compute.walltime import walltime_s
-from als_assets.errors import JobError, ServiceUnreachable, SiteNotReady
+from als_assets.errors import BadOutput, JobError, ServiceUnreachable, SiteNotReady
 from als_assets.facility import ExportGate, Facility, not_set_up
 from als_assets.facility.compute import Compute
 from als_assets.facility.places import Place
@@ -174,6 +174,7 @@ class ComputeService:
         try:
             # Since the look at the product, not since the move: another run may have made it in between, and once is enough.
             operation = carry_out(self._ledger, actor, act, after=target.after_operation)
+            found = self._whole(target, transport, output, check)
         except JobError as error:
             self._ledger.replicas.move(target.id, ReplicaState.EXPECTED, why=error.sentence)
             if staging is not None and staged is not None:
@@ -182,7 +183,7 @@ class ComputeService:
             raise
         if staging is not None and staged is not None:
             staging.settle(staged)
-        return self._verified(target, transport, output, operation)
+        return self._verified(target, found, operation)
 
     def _unchanged(self, target: Replica, transport: Transport, output: Place) -> bool:
         found = transport.listing(output.site_path)
@@ -191,8 +192,18 @@ class ComputeService:
             self._ledger.replicas.move(target.id, ReplicaState.SUSPECT, why=f"looked again: {'; '.join(wrong)}")
         return not wrong
 
-    def _verified(self, target: Replica, transport: Transport, output: Place, operation: Operation) -> ProductReceipt:
-        found = transport.listing(output.site_path) or {}
+    def _whole(self, target: Replica, transport: Transport, output: Place, check: OutputCheck) -> dict[str, int]:
+        """The files of the product. Looked at now: the process that saw the job end may have died days ago, and scratch is purged."""
+        found = transport.listing(output.site_path)
+        wrong = check(found)
+        if found is None or wrong:
+            raise BadOutput(
+                f"The {target.name} was there when its job ended, and is not whole any more ({'; '.join(wrong[:3])}).",
+                next_step="Re-execute from failure: it is made again.",
+            )
+        return found
+
+    def _verified(self, target: Replica, found: dict[str, int], operation: Operation) -> ProductReceipt:
         manifest = Manifest.of(Entry(path, size) for path, size in found.items())
         report = operation.outcome["report"]
         short = {k: v for k, v in report.items() if k not in ("stdout_tail", "stderr_tail", "script")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ import pytest
 from bakery import ALCF, HOME, NERSC, OLCF, ROWS
 from facility_in_a_box import FOLDER, NERSC_RAW
 
-from als_assets.compute.service import variant_of
-from als_assets.errors import ExportRefused, JobError, JobFailed
+from als_assets.compute.service import ComputeService, variant_of
+from als_assets.errors import BadOutput, ExportRefused, JobError, JobFailed
 from als_assets.ledger import OperationState, ReplicaState
 from als_assets.ledger.products import TIFF, ZARR
 from als_assets.simulator.detector import synthetic_scan
@@ -137,6 +138,34 @@ def test_a_product_that_another_run_made_meanwhile_is_not_made_twice(quick: Any,
 
     assert receipt.replica.state is ReplicaState.VERIFIED
     assert bakery.jobs() == 1
+
+
+@pytest.mark.parametrize("left", ["nothing", "some of it", "all"])
+def test_what_became_of_a_product_after_its_process_died_is_looked_at(quick: Any, monkeypatch: pytest.MonkeyPatch, left: str) -> None:
+    """The job's end is on record, the product is not; days later the next attempt comes, and scratch may have been purged."""
+    bakery = quick(HOME)
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(ComputeService, "_verified", dies)
+        bakery.reconstruct()
+    (row,) = bakery.bench.ledger.replicas.of(bakery.scan.key, product=TIFF)
+    folder = bakery.folder(row.path)
+    if left == "nothing":
+        shutil.rmtree(folder)
+    elif left == "some of it":
+        next(folder.glob("*.tiff")).unlink()
+
+    if left != "all":
+        with pytest.raises(BadOutput, match="is not whole any more"):
+            bakery.reconstruct()
+        assert bakery.bench.ledger.replicas.get(row.id).state is ReplicaState.EXPECTED
+    made = bakery.reconstruct()
+
+    assert made.replica.state is ReplicaState.VERIFIED and made.replica.manifest.files == ROWS + 1
+    assert bakery.jobs() == (1 if left == "all" else 2)
+
+
+def dies(*_work: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_fewer_slices_than_the_scan_has_rows_are_no_product(quick: Any) -> None:
