@@ -87,8 +87,9 @@ class Replicas:
         evidence: dict[str, Any],
         sha256: str | None = None,
         who: str | None = None,
+        proven_at: datetime | None = None,
     ) -> Replica:
-        """The proof succeeded: store manifest, sum and evidence, and the time. Repeating it renews the proof.
+        """The proof succeeded: store manifest, sum and evidence, and the time (now, or ``proven_at``). Repeating it renews the proof.
 
         Raises:
             PruneBlocked: the copy is being deleted.
@@ -100,7 +101,7 @@ class Replicas:
                 raise PruneBlocked(f"The copy {row.name} is being deleted.", next_step="Nothing to do: it does not count any more.")
             if row.product == RAW and sha256 is not None:
                 _require_same(row, sha256, lookup.raw_sha256(session, row.dataset_key))
-            self._proven(session, row, manifest, sha256, why=why, evidence=evidence, who=who)
+            self._proven(session, row, manifest, sha256, why=why, evidence=evidence, who=who, proven_at=proven_at)
         return row
 
     def adopted(self, replica_id: int, manifest: Manifest, *, why: str, evidence: dict[str, Any], who: str) -> Replica:
@@ -120,7 +121,16 @@ class Replicas:
         return row
 
     def _proven(
-        self, session: Session, row: Replica, manifest: Manifest, sha256: str | None, *, why: str, evidence: dict[str, Any], who: str | None
+        self,
+        session: Session,
+        row: Replica,
+        manifest: Manifest,
+        sha256: str | None,
+        *,
+        why: str,
+        evidence: dict[str, Any],
+        who: str | None,
+        proven_at: datetime | None = None,
     ) -> None:
         before = row.state
         if before is not S.VERIFIED:
@@ -128,7 +138,7 @@ class Replicas:
             row.state, row.changed_at, row.prune_announced_at = S.VERIFIED, self._clock(), None
         row.packed_manifest, row.size_bytes, row.files = manifest.pack(), manifest.size_bytes, manifest.files
         row.sha256 = sha256 or row.sha256
-        row.verified_at, row.evidence = self._clock(), evidence
+        row.verified_at, row.evidence = proven_at or self._clock(), evidence
         row.after_operation = lookup.newest_operation(session, row.dataset_key)
         note_change(self._audit, session, row, before=before, after=S.VERIFIED, why=why, evidence=evidence, who=who)
 

@@ -31,7 +31,7 @@ from als_assets.transfer.deleting import Deletion, Deletions
 from als_assets.transfer.fetching import Fetcher
 from als_assets.transfer.health import IdentityHealth, identities_health
 from als_assets.transfer.looking import Looks, has_sums, manifest_of, other_sums
-from als_assets.transfer.mover import DeleteRequest, FileFacts, Mover, TransferRequest
+from als_assets.transfer.mover import DeleteRequest, FileFacts, Mover, TransferRequest, sizes
 from als_assets.transfer.proving import FreshProof, Proofs
 from als_assets.transfer.receipt import Receipt, evidence_of
 from als_assets.transfer.settling import Settling
@@ -209,14 +209,32 @@ class TransferService:
         return check
 
     def _verified(self, target: Replica, manifest: Manifest, operation: Operation, seen: Mapping[str, FileFacts] | None) -> None:
-        """``seen``: what the comparison found at the destination; None where an earlier process made it, then it is looked at once more."""
-        sha256 = None
+        """``seen``: what the comparison found at the destination; None where an earlier process made it, perhaps days ago: then it is
+        looked at once more, and its checksums are as old as that process."""
+        sha256, proven_at = None, None
         if manifest.is_single_file:
             sha256 = operation.outcome.get("sha256") or operation.request.get("sha256")
             manifest = Manifest.single(manifest.size_bytes, sha256)
-        seen = self._looks.files(target) or {} if seen is None else seen
+        if seen is None:
+            seen, proven_at = self._seen_again(target, manifest), operation.finished_at
         manifest = manifest.with_times({name: facts.mtime_s for name, facts in seen.items()})
-        self._ledger.replicas.verified(target.id, manifest, why="copied and proven", evidence=evidence_of(operation), sha256=sha256)
+        self._ledger.replicas.verified(
+            target.id, manifest, why="copied and proven", evidence=evidence_of(operation), sha256=sha256, proven_at=proven_at
+        )
+
+    def _seen_again(self, target: Replica, manifest: Manifest) -> Mapping[str, FileFacts]:
+        """Raises TransferFailed, LocationAway."""
+        seen = self._looks.files(target)
+        if seen is None:
+            self._looks.require_seen(self._looks.place_of(target))
+        wrong = manifest.differences(sizes(seen) or {})
+        if seen is None or wrong:
+            words = "; ".join(wrong[:3])
+            raise TransferFailed(
+                f"The {target.name} was proven when it was copied, but the record was not told then; now it is not whole: {words}.",
+                next_step="Re-execute from failure: the copy is made again.",
+            )
+        return seen
 
     def _receipt(self, operation: Operation, replica_id: int) -> Receipt:
         replica = self._ledger.replicas.get(replica_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -40,6 +41,16 @@ class FetchAct(TransferAct):
         return f"Fetching {self.dataset_key} from {self.todo.source.location_name} to hash it"
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """The manifest with the SHA-256 of every file as it lay there at the time ``at``, and evidence."""
+
+    sums: Manifest
+    evidence: dict[str, Any]
+    at: datetime | None
+    by_this_process: bool
+
+
 class Fetcher:
     """``gate(actor, locations)`` is asked before anything is sent."""
 
@@ -48,9 +59,9 @@ class Fetcher:
     ) -> None:
         self._facility, self._ledger, self._looks, self._gate = facility, ledger, looks, gate
 
-    def sums(self, actor: Actor, replica: Replica, manifest: Manifest) -> tuple[Manifest, dict[str, Any]]:
-        """The manifest with the SHA-256 of every file as it lies there now, and evidence. Call ``remove`` when the sums are on record:
-        a process that is killed before leaves the bytes to the next one.
+    def sums(self, actor: Actor, replica: Replica, manifest: Manifest) -> Fetched:
+        """Fetch it, or take what a process fetched that died before its sums were on record, and hash. Call ``remove`` when the sums
+        are on record: a process that is killed before leaves the bytes to the next one.
 
         Raises:
             NoVerifiedSource: there is no room to fetch it to.
@@ -73,7 +84,7 @@ class Fetcher:
         operation = carry_out(self._ledger, actor, act, after=after)
         task = operation.outcome.get("task", {})
         evidence = {"fetched_to": inbox.location_name, "task": task.get("task_id"), "link": operation.outcome.get("link", "")}
-        return self._looks.sums(inbox, manifest), evidence
+        return Fetched(self._looks.sums(inbox, manifest), evidence, operation.finished_at, act.seen is not None)
 
     def remove(self, replica: Replica) -> None:
         """Remove what was fetched of a copy, and what lies there of copies that nobody is proving."""

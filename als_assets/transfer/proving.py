@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from als_assets.errors import CopyMismatch, LocationAway, NoVerifiedSource
@@ -21,6 +21,9 @@ from als_assets.transfer.acts import TransferAct
 from als_assets.transfer.fetching import Fetcher
 from als_assets.transfer.looking import Looks, has_sums, other_sums
 from als_assets.transfer.mover import TaskView, TransferRequest
+
+# What a process compared that died a moment ago need not be compared again: that may be terabytes over the network.
+_AS_GOOD_AS_NOW_DAYS = 1 / 24
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,7 @@ class Proofs:
             raise self._differs(replica, f"it is {replica.state}")
         if not self._looks.still_there(replica):
             raise self._differs(replica, "its files or sizes are not those on record")
-        # A proof from the future is none: a clock was wrong.
-        if replica.verified_at is not None and timedelta(0) <= self._ledger.clock() - replica.verified_at <= timedelta(days=max_age_days):
+        if replica.verified_at is not None and self._is_young(replica.verified_at, max_age_days):
             how = f"files and sizes compared now; checksums compared on {replica.verified_at:%Y-%m-%d %H:%M} UTC"
             return FreshProof(replica, False, how, self._evidence(replica, how, {}))
         place, manifest = self._looks.place_of(replica), self._looks.wanted(replica)
@@ -87,10 +89,14 @@ class Proofs:
         except NoVerifiedSource:
             if place.location.mounted or not has_sums(manifest):
                 raise
-            return self._by_fetch(actor, replica, manifest)
+            return self._by_fetch(actor, replica, manifest, max_age_days)
         if place.location.mounted and self._looks.place_of(source).location.mounted:
             return self._by_two_hashes(replica, source, manifest)
-        return self._by_sync(actor, replica, source, manifest)
+        return self._by_sync(actor, replica, source, manifest, max_age_days)
+
+    def _is_young(self, proven_at: datetime, max_age_days: float) -> bool:
+        """A proof from the future is none: a clock was wrong."""
+        return timedelta(0) <= self._ledger.clock() - proven_at <= timedelta(days=max_age_days)
 
     def _by_hash(self, replica: Replica, place: Place, manifest: Manifest) -> FreshProof:
         wrong = other_sums(manifest, self._looks.sums(place, manifest))
@@ -105,7 +111,7 @@ class Proofs:
         how = f"SHA-256 of every file read afresh, here and at {source.location}"
         return self._renewed(replica, here, how, {"compared_with": source.location})
 
-    def _by_sync(self, actor: Actor, replica: Replica, source: Replica, manifest: Manifest) -> FreshProof:
+    def _by_sync(self, actor: Actor, replica: Replica, source: Replica, manifest: Manifest, max_age_days: float) -> FreshProof:
         sums = self._looks.wanted(source)
         request = self._request_between(source, replica, sums)
         mover = self._looks.mover_between(request.source, request.destination)
@@ -119,18 +125,28 @@ class Proofs:
         how = f"checksums of every file compared with {source.location} by Globus: nothing had to be moved"
         task = operation.outcome.get("task", {})
         more = {"compared_with": source.location, "task": task.get("task_id"), "link": operation.outcome.get("link", ""), "bytes_moved": 0}
-        return self._renewed(replica, sums, how, more)
+        proof = self._renewed(replica, sums, how, more, operation.finished_at)
+        return self._unless_old(actor, proof, max_age_days, by_this_process=act.seen is not None)
 
-    def _by_fetch(self, actor: Actor, replica: Replica, manifest: Manifest) -> FreshProof:
+    def _unless_old(self, actor: Actor, proof: FreshProof, max_age_days: float, *, by_this_process: bool) -> FreshProof:
+        """What an earlier process compared, and died before the record was told, is as old as it is: it may have to be done again."""
+        proven_at = proof.replica.verified_at
+        if by_this_process or (proven_at is not None and self._is_young(proven_at, max(max_age_days, _AS_GOOD_AS_NOW_DAYS))):
+            return proof
+        return self.prove(actor, proof.replica, max_age_days)
+
+    def _by_fetch(self, actor: Actor, replica: Replica, manifest: Manifest, max_age_days: float) -> FreshProof:
         """Where no other copy can be read here: the sums on record are those of the bytes that were once read here."""
-        found, evidence = self._fetcher.sums(actor, replica, manifest)
+        fetched = self._fetcher.sums(actor, replica, manifest)
+        found, evidence = fetched.sums, fetched.evidence
         try:
             if wrong := other_sums(manifest, found):
                 raise self._suspect(replica, f"{len(wrong)} file(s) have another SHA-256 than when they were proven, first: {wrong[0]}")
             how = f"SHA-256 of every file read afresh, after they were fetched to {evidence['fetched_to']}"
-            return self._renewed(replica, manifest, how, {"sha256": manifest.sha256, **evidence})
+            proof = self._renewed(replica, manifest, how, {"sha256": manifest.sha256, **evidence}, fetched.at)
         finally:
             self._fetcher.remove(replica)
+        return self._unless_old(actor, proof, max_age_days, by_this_process=fetched.by_this_process)
 
     def _source(self, replica: Replica, place: Place) -> Replica:
         """A copy of the same bytes that is proven here and now, so that it can do no harm as a source."""
@@ -165,10 +181,15 @@ class Proofs:
             return place.location.mounted  # both are read here; nothing is overwritten
         return self._looks.holds(copy, known)
 
-    def _renewed(self, replica: Replica, manifest: Manifest, how: str, more: dict[str, Any]) -> FreshProof:
-        now = self._ledger.clock().isoformat(timespec="seconds")
-        evidence = {**replica.evidence, "proven_again": f"{now}: {how}"}
-        row = self._ledger.replicas.verified(replica.id, manifest, why=f"proven again: {how}", evidence=evidence, sha256=manifest.sha256)
+    def _renewed(
+        self, replica: Replica, manifest: Manifest, how: str, more: dict[str, Any], proven_at: datetime | None = None
+    ) -> FreshProof:
+        moment = (proven_at or self._ledger.clock()).isoformat(timespec="seconds")
+        evidence = {**replica.evidence, "proven_again": f"{moment}: {how}"}
+        words = f"proven again: {how}"
+        row = self._ledger.replicas.verified(
+            replica.id, manifest, why=words, evidence=evidence, sha256=manifest.sha256, proven_at=proven_at
+        )
         return FreshProof(row, True, how, self._evidence(row, how, more))
 
     def _evidence(self, replica: Replica, how: str, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,9 +70,9 @@ class Settling:
         if place.location.mounted:
             yield self._looks.sums(place, wanted), {}
             return
-        sums, fetched = self._fetcher.sums(actor, replica, wanted)
+        fetched = self._fetcher.sums(actor, replica, wanted)
         try:
-            yield sums, fetched
+            yield fetched.sums, fetched.evidence
         finally:
             self._fetcher.remove(replica)
 

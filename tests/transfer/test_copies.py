@@ -12,6 +12,7 @@ from facility_in_a_box import FOLDER, NERSC_RAW, RAW, Bench
 
 from als_assets.errors import CopyMismatch, NoVerifiedSource, PathOutsideLocation, TransferFailed
 from als_assets.ledger import OperationState, ReplicaState
+from als_assets.ledger.replicas import Replicas
 
 
 def test_a_scan_reaches_data832_and_then_nersc_unchanged(bench: Bench) -> None:
@@ -116,6 +117,38 @@ def test_a_copy_is_held_against_the_sha256_that_any_other_copy_ever_had(bench: B
     assert bench.state(scan, place) is ReplicaState.EXPECTED
     assert bench.state(scan, "spot832") is ReplicaState.SUSPECT, "the last copy is the bad one, and staff can see that"
     assert bench.replica(scan, RAW).sha256 == known
+
+
+@pytest.mark.parametrize("place", [RAW, NERSC_RAW])
+@pytest.mark.parametrize("left", ["nothing", "half of it", "all"])
+def test_what_became_of_a_copy_after_its_process_died_is_looked_at(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, place: str, left: str
+) -> None:
+    """The transfer's end is on record, the copy is not yet; the next attempt comes days later."""
+    scan = bench.admit()
+    bench.copy(scan, RAW) if place == NERSC_RAW else None
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(Replicas, "verified", dies)
+        bench.copy(scan, place)
+    file, ended = bench.raw_file(scan, place), bench.newest(scan).finished_at
+    if left == "nothing":
+        file.unlink()
+    elif left == "half of it":
+        file.write_bytes(file.read_bytes()[: scan.size_bytes // 2])
+
+    if left != "all":
+        with pytest.raises(TransferFailed, match="now it is not whole"):
+            bench.copy(scan, place)
+        assert bench.state(scan, place) is ReplicaState.EXPECTED
+    bench.copy(scan, place)
+
+    row = bench.replica(scan, place)
+    assert row.state is ReplicaState.VERIFIED and file.read_bytes() == bench.raw_file(scan, "spot832").read_bytes()
+    assert (row.verified_at == ended) == (left == "all"), "the checksums are no younger than the process that compared them"
+
+
+def dies(*_work: object, **_more: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_copy_that_is_there_is_looked_at_again_and_not_made_again(bench: Bench) -> None:

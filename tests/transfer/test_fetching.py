@@ -5,6 +5,7 @@ Here: the archive as the only copy left. Not here: proofs with another copy besi
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,16 @@ def test_killed_on_the_way_the_next_process_fetches_nothing_twice(bench: Bench, 
     assert proof.fresh is not done and len(bench.tasks(alone)) == tasks == 3
     prove(bench, alone)
     assert left_there(bench) == []
+
+
+def test_what_a_process_fetched_days_ago_is_fetched_again(
+    bench: Bench, zygote: Zygote, alone: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zygote.dies("prove", "after ledger.operations:Operations.finish", replica=bench.replica(alone, NERSC_RAW).id)
+    ended = bench.newest(alone).finished_at
+    monkeypatch.setattr(bench.ledger, "clock", lambda: datetime.now(UTC) + timedelta(days=2))
+    assert prove(bench, alone).fresh and len(bench.tasks(alone)) == 4
+    assert bench.replica(alone, NERSC_RAW).verified_at > ended and left_there(bench) == []
 
 
 def test_fetched_bytes_that_somebody_removed_are_fetched_again(bench: Bench, zygote: Zygote, alone: Dataset) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from facility_in_a_box import FOLDER, NERSC_RAW, PSCRATCH, RAW, SCRATCH, Bench
 from als_assets.errors import CopyMismatch, TransferFailed
 from als_assets.ledger import Dataset, OperationState, Replica, ReplicaState
 from als_assets.transfer import FreshProof
+from als_assets.transfer.proving import Proofs
 
 SLICES = {f"slice_{n:05d}.tiff": bytes([n]) * (300 + n) for n in range(4)}
 
@@ -177,6 +178,27 @@ def test_files_without_any_sum_are_compared_with_others_that_are_read_here_too(b
     rot(Path(bench.platform.transfers.place(SCRATCH, second.path).site_path) / "slice_00001.tiff")
     with pytest.raises(CopyMismatch, match=f"differ from those at {RAW}"):
         prove(bench, second)
+
+
+@pytest.mark.parametrize("days", [0, 2])
+def test_a_comparison_whose_process_died_is_as_old_as_it_is(
+    bench: Bench, scan: Dataset, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """The comparison is on record as done, the copy not as proven again."""
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(Proofs, "_renewed", dies)
+        prove(bench, bench.replica(scan, NERSC_RAW))
+    ended = bench.newest(scan).finished_at
+    monkeypatch.setattr(bench.ledger, "clock", lambda: datetime.now(UTC) + timedelta(days=days))
+
+    proof = prove(bench, bench.replica(scan, NERSC_RAW), days=1 if days else 0)
+
+    assert proof.fresh and len(bench.tasks(scan)) == (4 if days else 3)
+    assert (proof.replica.verified_at == ended) == (days == 0), "a moment ago is good enough, two days ago is not"
+
+
+def dies(*_work: object, **_more: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_comparison_cut_off_is_carried_on_and_not_begun_anew(bench: Bench, scan: Dataset) -> None:
