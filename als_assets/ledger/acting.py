@@ -189,9 +189,12 @@ def _follow(ledger: Ledger, actor: Actor, act: Act, operation: Operation) -> End
             now = Running(error.sentence, waits=error)  # says nothing about the act itself: it may well be finishing
         if isinstance(now, Ended):
             return now
-        waiting_since = None if now.waits is None else waiting_since or ledger.clock()
-        if now.waits is not None and waiting_since is not None and ledger.clock() - waiting_since >= actor.patience:
-            raise now.waits
+        if now.waits is None:
+            waiting_since = None
+        else:
+            waiting_since = waiting_since or ledger.clock()
+            if ledger.clock() - waiting_since >= actor.patience:
+                raise now.waits
         operation = teller.tell(operation, now)
         actor.wait(act.poll_s)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from bakery import ALCF, HOME, NERSC, OLCF, ROWS
-from facility_in_a_box import FOLDER, NERSC_RAW
+from facility_in_a_box import FOLDER, NERSC_RAW, dies
 
 from als_assets.compute.service import ComputeService, variant_of
 from als_assets.errors import BadOutput, ExportRefused, JobError, JobFailed
@@ -162,10 +162,6 @@ def test_what_became_of_a_product_after_its_process_died_is_looked_at(quick: Any
 
     assert made.replica.state is ReplicaState.VERIFIED and made.replica.manifest.files == ROWS + 1
     assert bakery.jobs() == (1 if left == "all" else 2)
-
-
-def dies(*_work: object) -> None:
-    raise KeyboardInterrupt
 
 
 def test_fewer_slices_than_the_scan_has_rows_are_no_product(quick: Any) -> None:

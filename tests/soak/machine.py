@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from als_assets.facility.models import LocationClass
 from als_assets.facility.retention import RawLeft, Retention, RetentionRule
-from als_assets.ledger import Ledger, ReplicaState
+from als_assets.ledger import Ledger, Replica, ReplicaState
 from als_assets.ledger.database import sqlite_url
 from als_assets.soak.lab import BEGIN, Lab
 from als_assets.soak.places import ALCF, ARCHIVE, DATA, SPOT, beamline_policy
@@ -81,6 +81,9 @@ class Histories(RuleBasedStateMachine):
 
     def scan(self, number: int) -> str:
         return self.scans[number % len(self.scans)]
+
+    def suspect_raw_copies(self) -> list[Replica]:
+        return [r for r in self.lab.ledger.replicas.in_state(ReplicaState.SUSPECT) if r.product == "raw"]
 
     @precondition(lambda self: len(self.scans) < 3)
     @rule(places=st.sampled_from([(DATA, ARCHIVE, ALCF), (DATA, ARCHIVE), (ARCHIVE, ALCF), (DATA,), ()]), job=st.booleans())
@@ -159,14 +162,13 @@ class Histories(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 5))
     def staff_settle(self, number: int) -> None:
-        suspect = [r for r in self.lab.ledger.replicas.in_state(ReplicaState.SUSPECT) if r.product == "raw"]
+        suspect = self.suspect_raw_copies()
         if suspect:
             self.lab.settle(suspect[number % len(suspect)])
 
     @rule(number=st.integers(0, 5))
     def staff_vouch(self, number: int) -> None:
-        suspect = [r for r in self.lab.ledger.replicas.in_state(ReplicaState.SUSPECT) if r.product == "raw"]
-        right = [r for r in suspect if self.lab.world.intact(f"/{r.location}/{r.path}")]
+        right = [r for r in self.suspect_raw_copies() if self.lab.world.intact(f"/{r.location}/{r.path}")]
         if right:
             self.lab.vouch(right[number % len(right)])
 

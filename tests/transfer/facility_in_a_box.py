@@ -122,6 +122,11 @@ class Bench:
         return [task for task in found if dataset.key in json.dumps(task["document"]["DATA"]) or dataset.key in (task["label"] or "")]
 
 
+def dies(*_work: object, **_more: object) -> None:
+    """In the place of a method: the process ends before it could do that."""
+    raise KeyboardInterrupt
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from facility_in_a_box import FOLDER, NERSC_RAW, RAW, Bench
+from facility_in_a_box import FOLDER, NERSC_RAW, RAW, Bench, dies
 
 from als_assets.errors import CopyMismatch, NoVerifiedSource, PathOutsideLocation, TransferFailed
 from als_assets.ledger import OperationState, ReplicaState
@@ -145,10 +145,6 @@ def test_what_became_of_a_copy_after_its_process_died_is_looked_at(
     row = bench.replica(scan, place)
     assert row.state is ReplicaState.VERIFIED and file.read_bytes() == bench.raw_file(scan, "spot832").read_bytes()
     assert (row.verified_at == ended) == (left == "all"), "the checksums are no younger than the process that compared them"
-
-
-def dies(*_work: object, **_more: object) -> None:
-    raise KeyboardInterrupt
 
 
 def test_a_copy_that_is_there_is_looked_at_again_and_not_made_again(bench: Bench) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from facility_in_a_box import FOLDER, NERSC_RAW, PSCRATCH, RAW, SCRATCH, Bench
+from facility_in_a_box import FOLDER, NERSC_RAW, PSCRATCH, RAW, SCRATCH, Bench, dies
 
 from als_assets.errors import CopyMismatch, TransferFailed
 from als_assets.ledger import Dataset, OperationState, Replica, ReplicaState
@@ -195,10 +195,6 @@ def test_a_comparison_whose_process_died_is_as_old_as_it_is(
 
     assert proof.fresh and len(bench.tasks(scan)) == (4 if days else 3)
     assert (proof.replica.verified_at == ended) == (days == 0), "a moment ago is good enough, two days ago is not"
-
-
-def dies(*_work: object, **_more: object) -> None:
-    raise KeyboardInterrupt
 
 
 def test_a_comparison_cut_off_is_carried_on_and_not_begun_anew(bench: Bench, scan: Dataset) -> None:
